@@ -89,6 +89,18 @@ codes! {
     DeltaSuspected = "delta.suspected";
     /// Deletions by absence were withheld in this run.
     DeletionsWithheld = "deletions.withheld";
+    /// More deletions than a guard lets through.
+    GuardDelete = "guard.delete";
+    /// More updates than a guard lets through.
+    GuardUpdate = "guard.update";
+    /// More refused records than a guard lets through.
+    GuardReject = "guard.reject";
+    /// A school, a district or a session in use would be deleted.
+    GuardStructure = "guard.structure";
+    /// Deletions right after what is visible has changed.
+    GuardScope = "guard.scope";
+    /// A complete collection came empty where records are stored.
+    CollectionEmpty = "collection.empty";
     /// Records that an earlier run refused were applied, because what they refer to has arrived.
     RefHealed = "ref.healed";
 }

@@ -13,6 +13,8 @@ mod kind;
 pub mod ports;
 mod reference;
 pub mod report;
+mod rules;
+pub mod sync;
 pub mod vocabulary;
 
 pub use counts::Counts;
@@ -22,3 +24,4 @@ pub use finding::{Code, Finding, Location, PendingRecord, PositionUnit, Reject, 
 pub use identity::{BlankId, RunId, SourceId, SourcedId, Text};
 pub use kind::{Kind, PerKind, UnknownKind};
 pub use reference::{RefField, Reference};
+pub use rules::{Severity, validate};

@@ -65,10 +65,10 @@ impl Encoder {
         // LEB128: short for the small numbers that lengths and years are.
         let mut rest = number;
         while rest >= 0x80 {
-            self.bytes.push((rest & 0x7f) as u8 | 0x80);
+            self.bytes.push(rest.to_le_bytes()[0] | 0x80);
             rest >>= 7;
         }
-        self.bytes.push(rest as u8);
+        self.bytes.push(rest.to_le_bytes()[0]);
     }
 
     /// A text.
@@ -103,7 +103,7 @@ impl Encoder {
             Some(date) => {
                 self.byte(1);
                 self.bytes.extend_from_slice(&date.year().to_le_bytes());
-                self.bytes.extend_from_slice(&[date.month() as u8, date.day() as u8]);
+                self.bytes.extend([date.month().unsigned_abs(), date.day().unsigned_abs()]);
             }
         }
     }

@@ -70,9 +70,9 @@ fn user_rules(user: &User, found: &mut impl FnMut(Severity, Finding)) {
     }
     for (index, role) in user.roles.iter().enumerate() {
         let is_second_primary = role.role_type == RoleType::Primary
-            && user.roles[..index].iter().any(|other| {
-                other.role_type == RoleType::Primary && other.org == role.org && other.role != role.role
-            });
+            && user.roles[..index]
+                .iter()
+                .any(|other| other.role_type == RoleType::Primary && other.org == role.org && other.role != role.role);
         if is_second_primary {
             found(
                 Severity::Warning,

@@ -93,8 +93,9 @@ pub trait RosterStore: Send + Sync {
 
     // -- writes -------------------------------------------------------------------------------------------------------
 
-    /// Puts changes aside for `run`. Before a second [`StagedChange::Put`] for one record there MUST be a
-    /// [`StagedChange::Withdraw`]; other changes of one record may follow each other and apply in order.
+    /// Puts changes aside for `run`. The caller MUST NOT stage two changes of one record's content
+    /// ([`StagedChange::Put`], [`StagedChange::Delete`], [`StagedChange::Revive`]) without a
+    /// [`StagedChange::Withdraw`] between them.
     async fn stage(&self, source: SourceId, run: RunId, changes: Vec<StagedChange>) -> Result<(), StoreError>;
 
     /// Forgets everything that `run` has staged, rejects included.
@@ -404,7 +405,7 @@ pub enum StagedChange {
         /// What this is to the feed: a creation, an update or a restoration.
         change: ChangeKind,
     },
-    /// Forget the [`StagedChange::Put`] of this record.
+    /// Forget all changes of this record that were staged before; its rejects stay.
     Withdraw {
         /// Its kind.
         kind: Kind,

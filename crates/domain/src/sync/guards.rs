@@ -56,7 +56,8 @@ impl Guards {
         let mut hold = |code, message| holds.push(Hold { code, message });
 
         let of_live = |part: u64, percent: u8| live >= self.min_records && exceeds(part, live, percent);
-        let switched_off = if disabled > 0 { format!(", {disabled} of them by switching users off") } else { String::new() };
+        let switched_off =
+            if disabled > 0 { format!(", {disabled} of them by switching users off") } else { String::new() };
         if of_live(gone, self.delete_percent) {
             hold(
                 Code::GuardDelete,

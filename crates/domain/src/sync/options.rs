@@ -3,6 +3,7 @@ use crate::Kind;
 
 /// How a run is to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches of the command line")]
 pub struct SyncOptions {
     /// Read everything, even where changes could be read.
     pub full: bool,

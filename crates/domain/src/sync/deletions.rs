@@ -1,0 +1,319 @@
+//! What goes because it is absent, what goes with it, and what comes back (R5, R6, R7), and whether that may happen
+//! without a person (R9).
+
+use futures::StreamExt;
+
+use super::Failure;
+use super::guards::Impact;
+use super::session::{FETCH_BATCH, Session, touch};
+use super::table::{Entry, flag};
+use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange};
+use crate::vocabulary::OrgType;
+use crate::{Code, Finding, Kind, Record, RefField, SourcedId};
+
+/// What a run would delete that needs a person whatever the number.
+#[derive(Debug, Default)]
+pub(super) struct Deletions {
+    schools_and_districts: u64,
+    sessions_in_use: u64,
+    any: bool,
+}
+
+impl Session<'_> {
+    /// Works out what the run deletes and brings back beyond what the source said in so many words.
+    pub(super) async fn derive_deletions(&mut self, summary: &PullSummary) -> Result<Deletions, Failure> {
+        let mut gone = std::mem::take(&mut self.later.deleted);
+        // From the last kind to the first: a record that stays because others refer to it keeps what it refers to.
+        for kind in Kind::ALL.into_iter().rev() {
+            if summary.coverage[kind] == Coverage::Snapshot {
+                self.derive_absent(kind, &mut gone).await?;
+            }
+        }
+        let mut deletions = Deletions {
+            schools_and_districts: self.count_schools(&gone).await?,
+            sessions_in_use: 0,
+            any: !gone.is_empty(),
+        };
+        self.cascade(&gone).await?;
+        deletions.sessions_in_use = self.count_sessions_in_use(&gone).await?;
+        self.revive(summary).await?;
+        Ok(deletions)
+    }
+
+    /// Deletes the live records of a kind that a complete roster left out.
+    async fn derive_absent(&mut self, kind: Kind, gone: &mut Vec<(Kind, SourcedId)>) -> Result<(), Failure> {
+        self.load_for(kind).await?;
+        let is_absent =
+            |entry: &Entry| entry.was_live() && !entry.has(flag::SEEN | flag::GONE | flag::REJECTED | flag::WAITING);
+        // Took its leave with its parent, and is now missing in its own right: it must not come back with the parent.
+        let is_absent_too = |entry: &Entry| {
+            entry.has(flag::BY_CASCADE) && !entry.has(flag::SEEN | flag::GONE | flag::REJECTED | flag::WAITING)
+        };
+        let Some(table) = self.table(kind) else { return Ok(()) };
+        let absent = table.iter().filter(|entry| is_absent(entry)).count();
+        let any = absent > 0 || table.iter().any(is_absent_too);
+        if !any {
+            return Ok(());
+        }
+        if self.unreadable[kind] {
+            self.warn_of_stored(
+                kind,
+                None,
+                Finding::whole(
+                    Code::DeletionsWithheld,
+                    format!(
+                        "{absent} stored {kind} are absent and are kept: a record without a readable sourcedId may be one of them"
+                    ),
+                ),
+            );
+            return Ok(());
+        }
+        // The table knows hashes; the ids come from the store.
+        let mut retained = Vec::new();
+        let mut pages = self.store.fingerprints(self.source, kind);
+        while let Some(page) = pages.next().await {
+            for stored in page? {
+                let sourced_id = stored.sourced_id;
+                let Some(entry) = self.entry(kind, &sourced_id).copied() else { continue };
+                if is_absent(&entry) && entry.has(flag::REFERENCED) {
+                    retained.push(sourced_id);
+                } else if is_absent(&entry) {
+                    self.entry_mut(kind, &sourced_id).set(flag::GONE);
+                    self.counts[kind].deleted += 1;
+                    gone.push((kind, sourced_id.clone()));
+                    let reason = DeleteReason::Absent;
+                    self.stage(StagedChange::Delete { kind, sourced_id, reason, modified_ms: None });
+                } else if is_absent_too(&entry) {
+                    self.stage(touch(kind, sourced_id, None, Some(DeleteReason::Absent)));
+                }
+            }
+            self.flush().await?;
+        }
+        self.retain(kind, retained).await
+    }
+
+    /// Keeps absent records to which records of this run refer, and what they refer to in turn (R7).
+    async fn retain(&mut self, kind: Kind, retained: Vec<SourcedId>) -> Result<(), Failure> {
+        for chunk in retained.chunks(FETCH_BATCH) {
+            let known = self.fetch(kind, chunk.iter()).await?;
+            for id in chunk {
+                let record = known.get(id).and_then(|fetched| fetched.stored.as_ref()).map(|stored| &stored.record);
+                if let Some(record) = record {
+                    let mut required = Vec::new();
+                    record.each_reference(|reference| {
+                        if reference.field.is_required() {
+                            required.push((reference.field.target(), reference.target.clone()));
+                        }
+                    });
+                    for (target_kind, target) in required {
+                        self.entry_mut(target_kind, &target).set(flag::REFERENCED);
+                    }
+                }
+                self.counts[kind].retained += 1;
+                self.warn_of_stored(
+                    kind,
+                    Some(id.clone()),
+                    Finding::whole(
+                        Code::RefRetained,
+                        format!(
+                            "the {} is absent and is kept, because records of this run refer to it",
+                            kind.singular()
+                        ),
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what cannot be without what is gone.
+    async fn cascade(&mut self, gone: &[(Kind, SourcedId)]) -> Result<(), Failure> {
+        let mut parents: Vec<_> = gone.to_vec();
+        while !parents.is_empty() {
+            let mut further = Vec::new();
+            for field in RefField::ALL.into_iter().filter(|field| field.is_required()) {
+                let of_kind: Vec<_> =
+                    parents.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
+                for chunk in of_kind.chunks(FETCH_BATCH) {
+                    self.cascade_along(field, chunk, &mut further).await?;
+                }
+            }
+            parents = further;
+        }
+        Ok(())
+    }
+
+    async fn cascade_along(
+        &mut self,
+        field: RefField,
+        parents: &[SourcedId],
+        further: &mut Vec<(Kind, SourcedId)>,
+    ) -> Result<(), Failure> {
+        let kind = field.holder();
+        self.load_for(kind).await?;
+        self.flush().await?;
+        let children = self.store.holders(self.source, self.run, field, parents).await?;
+        let accepted: Vec<_> = children
+            .iter()
+            .filter(|child| self.flags(kind, &child.sourced_id) & flag::SEEN != 0)
+            .map(|child| child.sourced_id.clone())
+            .collect();
+        let known = self.fetch(kind, accepted.iter()).await?;
+        for child in children {
+            let entry = *self.entry_mut(kind, &child.sourced_id);
+            if entry.has(flag::GONE) || (child.deleted.is_some() && !child.staged) {
+                continue;
+            }
+            if entry.has(flag::SEEN) {
+                // The source sent the child and deleted what it belongs to: the child is refused like any other that
+                // arrives without it.
+                let Some(fetched) = known.get(&child.sourced_id) else { continue };
+                let record =
+                    fetched.staged.clone().or_else(|| fetched.stored.as_ref().map(|stored| stored.record.clone()));
+                let Some(record) = record else { continue };
+                self.take_back(kind, &child.sourced_id, Some(fetched));
+                self.refuse_for_reference(record, entry.position(), field, false);
+            }
+            if entry.was_live() {
+                self.entry_mut(kind, &child.sourced_id).set(flag::GONE);
+                self.counts[kind].deleted += 1;
+                self.stage(StagedChange::Delete {
+                    kind,
+                    sourced_id: child.sourced_id.clone(),
+                    reason: DeleteReason::Cascade,
+                    modified_ms: None,
+                });
+            }
+            further.push((kind, child.sourced_id));
+        }
+        Ok(())
+    }
+
+    /// Brings back what went with a parent that is back, unless the source has since deleted it (R7).
+    async fn revive(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        let mut parents = std::mem::take(&mut self.later.restored);
+        while !parents.is_empty() {
+            let mut further = Vec::new();
+            for field in RefField::ALL.into_iter().filter(|field| field.is_required()) {
+                let kind = field.holder();
+                // A complete roster names its children itself.
+                let is_switched_off = kind == Kind::Demographics && !self.options.demographics;
+                if summary.coverage[kind] == Coverage::Snapshot || is_switched_off {
+                    continue;
+                }
+                let of_kind: Vec<_> =
+                    parents.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
+                for chunk in of_kind.chunks(FETCH_BATCH) {
+                    self.revive_along(field, chunk, &mut further).await?;
+                }
+            }
+            parents = further;
+        }
+        Ok(())
+    }
+
+    async fn revive_along(
+        &mut self,
+        field: RefField,
+        parents: &[SourcedId],
+        further: &mut Vec<(Kind, SourcedId)>,
+    ) -> Result<(), Failure> {
+        let kind = field.holder();
+        self.load_for(kind).await?;
+        self.flush().await?;
+        let children = self.store.holders(self.source, self.run, field, parents).await?;
+        let candidates: Vec<_> = children
+            .into_iter()
+            .filter(|child| !child.staged && child.deleted == Some(DeleteReason::Cascade))
+            .map(|child| child.sourced_id)
+            .filter(|id| self.flags(kind, id) & (flag::SEEN | flag::GONE | flag::REVIVED) == 0)
+            .collect();
+        let known = self.fetch(kind, candidates.iter()).await?;
+        for sourced_id in candidates {
+            let Some(stored) = known.get(&sourced_id).and_then(|fetched| fetched.stored.as_ref()) else { continue };
+            let mut complete = true;
+            stored.record.each_reference(|reference| {
+                complete &= !reference.field.is_required() || self.is_there(reference.field.target(), reference.target);
+            });
+            if complete {
+                self.entry_mut(kind, &sourced_id).set(flag::REVIVED);
+                self.counts[kind].restored += 1;
+                self.stage(StagedChange::Revive { kind, sourced_id: sourced_id.clone() });
+                further.push((kind, sourced_id));
+            }
+        }
+        Ok(())
+    }
+
+    async fn count_schools(&mut self, gone: &[(Kind, SourcedId)]) -> Result<u64, Failure> {
+        let orgs: Vec<_> = gone.iter().filter(|(kind, _)| *kind == Kind::Orgs).map(|(_, id)| id.clone()).collect();
+        let known = self.fetch(Kind::Orgs, orgs.iter()).await?;
+        let schools = known.values().filter_map(|fetched| fetched.stored.as_ref()).filter(
+            |stored| matches!(&stored.record, Record::Orgs(org) if matches!(org.org_type, OrgType::School | OrgType::District)),
+        );
+        Ok(schools.count() as u64)
+    }
+
+    /// How many of the deleted sessions have classes that stay.
+    async fn count_sessions_in_use(&mut self, gone: &[(Kind, SourcedId)]) -> Result<u64, Failure> {
+        let sessions: Vec<_> =
+            gone.iter().filter(|(kind, _)| *kind == Kind::AcademicSessions).map(|(_, id)| id.clone()).collect();
+        if sessions.is_empty() {
+            return Ok(0);
+        }
+        self.load_for(Kind::Classes).await?;
+        self.flush().await?;
+        let mut in_use = std::collections::HashSet::new();
+        for chunk in sessions.chunks(FETCH_BATCH) {
+            for class in self.store.holders(self.source, self.run, RefField::ClassTerm, chunk).await? {
+                if self.is_there(Kind::Classes, &class.sourced_id) {
+                    in_use.insert(class.target);
+                }
+            }
+        }
+        Ok(in_use.len() as u64)
+    }
+
+    /// The reasons why a person has to look at the run first (R9).
+    pub(super) fn holds(&self, summary: &PullSummary, deletions: &Deletions, scope_changed: bool) -> Vec<Hold> {
+        let mut holds = summary.holds.clone();
+        let mut hold = |code, message| holds.push(Hold { code, message });
+        let mut deleting = deletions.any;
+        for kind in Kind::ALL {
+            let counts = self.counts[kind];
+            let live = self.live[kind];
+            deleting |= counts.deleted > 0;
+            if summary.coverage[kind] == Coverage::Snapshot
+                && counts.received == 0
+                && live > 0
+                && self.description.capabilities.empty_snapshot == EmptySnapshot::Hold
+            {
+                hold(Code::CollectionEmpty, format!("the source sent no {kind}, although {live} are stored"));
+            }
+            let disabled = if kind == Kind::Users { self.disabled } else { 0 };
+            for tripped in self.options.guards.check(&Impact { kind, live, disabled, counts }) {
+                hold(tripped.code, tripped.message);
+            }
+        }
+        if deletions.schools_and_districts > 0 {
+            hold(
+                Code::GuardStructure,
+                format!("the run would delete {} schools or districts", deletions.schools_and_districts),
+            );
+        }
+        if deletions.sessions_in_use > 0 {
+            hold(
+                Code::GuardStructure,
+                format!("the run would delete {} academic sessions that have classes", deletions.sessions_in_use),
+            );
+        }
+        if scope_changed && deleting {
+            hold(
+                Code::GuardScope,
+                "the run would delete records right after the settings changed that decide what the source shows"
+                    .to_owned(),
+            );
+        }
+        holds
+    }
+}

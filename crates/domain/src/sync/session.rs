@@ -1,0 +1,852 @@
+//! What a run knows while it pulls: each record is decided on arrival if it can be, and put aside if it cannot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::Failure;
+use super::SyncOptions;
+use super::table::{Entry, Flags, Key, Keys, Table, flag};
+use super::warnings::Warnings;
+use crate::entities::Enrollment;
+use crate::ports::{
+    ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, RosterStore, SourceDescription, SourceState,
+    StagedChange, StoredFingerprint, Upsert, UserHalf,
+};
+use crate::report::WarningGroup;
+use crate::vocabulary::{EnrollmentRole, OrgType, SessionType};
+use crate::{
+    Code, Counts, ENCODING_VERSION, Encoder, Finding, Fingerprint, Kind, Location, PendingRecord, PerKind, Record,
+    RefField, Reject, RunId, Severity, SourceId, SourcedId, Warning, validate,
+};
+
+/// How many changes are handed to the store at a time.
+const STAGE_BATCH: usize = 4_000;
+/// How many records are asked for at a time.
+pub(super) const FETCH_BATCH: usize = 500;
+/// How often the upstream may move while it is read.
+const RESTARTS: u8 = 3;
+
+/// The state of one run.
+pub(super) struct Session<'a> {
+    pub(super) store: &'a dyn RosterStore,
+    pub(super) source: SourceId,
+    pub(super) run: RunId,
+    pub(super) options: &'a SyncOptions,
+    pub(super) description: &'a SourceDescription,
+    pub(super) keys: Keys,
+    tables: PerKind<Option<Table>>,
+    /// How many live records the store had.
+    pub(super) live: PerKind<u64>,
+    pub(super) counts: PerKind<Counts>,
+    /// Users who are switched off by this run.
+    pub(super) disabled: u64,
+    /// A record was refused of which not even the id is known (R5).
+    pub(super) unreadable: PerKind<bool>,
+    warnings: Warnings,
+    staged: Vec<StagedChange>,
+    pub(super) later: Later,
+    /// What is known of records that others are checked against.
+    pub(super) facts: Facts,
+    received: u64,
+    restarts: u8,
+    pub(super) scratch: Encoder,
+}
+
+/// What could not be decided on arrival.
+#[derive(Default)]
+pub(super) struct Later {
+    /// Records whose required references are not there yet.
+    pub(super) early: Vec<Upsert>,
+    /// Optional references to records that are not there yet.
+    pub(super) loose: Vec<LooseLink>,
+    /// Further records and deletions of ids that the run has already heard of, in their order.
+    pub(super) again: Vec<Again>,
+    /// Records that are older than what is stored: stale in a delta, ordinary in a snapshot.
+    pub(super) older: Vec<Upsert>,
+    /// Stored under an older encoding: compared field by field.
+    outdated: Vec<Upsert>,
+    /// Users whose roles come apart.
+    pub(super) without_roles: Vec<Upsert>,
+    /// Changes of what records own.
+    pub(super) owned: Vec<OwnedChange>,
+    /// Records that the source deletes.
+    pub(super) deleted: Vec<(Kind, SourcedId)>,
+    /// Records that this run brings back.
+    pub(super) restored: Vec<(Kind, SourcedId)>,
+    /// Enrollments that name a school and whose class this run has not seen.
+    schools: Vec<SchoolClaim>,
+}
+
+/// More about an id that the run has already heard of.
+pub(super) enum Again {
+    Upsert(Upsert),
+    Delete(Deletion),
+}
+
+/// An optional reference whose target was not there when its holder arrived.
+pub(super) struct LooseLink {
+    pub(super) field: RefField,
+    pub(super) target: Key,
+    pub(super) target_id: SourcedId,
+    pub(super) holder: SourcedId,
+    pub(super) location: Location,
+}
+
+struct SchoolClaim {
+    class: SourcedId,
+    school: Option<SourcedId>,
+    enrollment: SourcedId,
+    location: Location,
+}
+
+/// What is known of records that others are checked against.
+#[derive(Default)]
+pub(super) struct Facts {
+    org_types: HashMap<Key, OrgType>,
+    session_types: HashMap<Key, SessionType>,
+    /// The school of each class that arrived, in short.
+    class_schools: HashMap<Key, u64>,
+    /// Classes, with the span of the enrollment, that have a primary teacher.
+    primary_teachers: HashSet<(Key, Option<jiff::civil::Date>, Option<jiff::civil::Date>)>,
+    /// The file or address from which each kind came last.
+    pub(super) places: PerKind<Option<Arc<str>>>,
+    /// The parents of the orgs and sessions that arrived, with where they stand.
+    pub(super) parents: HashMap<(Kind, Key), (Key, SourcedId, Location)>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        store: &'a dyn RosterStore,
+        state: &SourceState,
+        run: RunId,
+        options: &'a SyncOptions,
+        description: &'a SourceDescription,
+    ) -> Self {
+        Self {
+            store,
+            source: state.id,
+            run,
+            options,
+            description,
+            keys: Keys::default(),
+            tables: PerKind::from_fn(|_| None),
+            live: PerKind::default(),
+            counts: PerKind::default(),
+            disabled: 0,
+            unreadable: PerKind::default(),
+            warnings: Warnings::default(),
+            staged: Vec::new(),
+            later: Later::default(),
+            facts: Facts::default(),
+            received: 0,
+            restarts: 0,
+            scratch: Encoder::default(),
+        }
+    }
+
+    // -- arrival ------------------------------------------------------------------------------------------------------
+
+    /// Takes a batch from the source, and says which kind came last.
+    pub(super) async fn take(&mut self, batch: Vec<Item>) -> Result<Option<Kind>, Failure> {
+        let mut last = None;
+        for item in batch {
+            match item {
+                Item::Upsert(upsert) => {
+                    let kind = upsert.record().kind();
+                    last = Some(kind);
+                    if kind == Kind::Demographics && !self.options.demographics {
+                        continue;
+                    }
+                    self.load_for(kind).await?;
+                    self.arrive(upsert);
+                }
+                Item::Delete(deletion) => {
+                    if deletion.kind == Kind::Demographics && !self.options.demographics {
+                        continue;
+                    }
+                    self.load_for(deletion.kind).await?;
+                    self.arrive_deletion(deletion);
+                }
+                Item::Owned(change) => self.later.owned.push(change),
+                Item::Reject(reject) => {
+                    if reject.kind == Kind::Demographics && !self.options.demographics {
+                        continue;
+                    }
+                    self.load_for(reject.kind).await?;
+                    self.received += 1;
+                    self.counts[reject.kind].received += 1;
+                    self.reject(reject, None);
+                }
+                Item::Warning(warning) => self.warn(warning),
+                Item::Restart { reason } => self.restart(&reason).await?,
+            }
+        }
+        if self.later.outdated.len() >= FETCH_BATCH {
+            self.compare_outdated().await?;
+        }
+        if self.later.without_roles.len() >= FETCH_BATCH {
+            self.join_roles().await?;
+        }
+        if self.later.schools.len() >= FETCH_BATCH {
+            self.compare_schools().await?;
+        }
+        if self.staged.len() >= STAGE_BATCH {
+            self.flush().await?;
+        }
+        Ok(last)
+    }
+
+    /// How many records of all kinds have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Decides what was only waiting for a batch to fill.
+    pub(super) async fn finish_arrival(&mut self) -> Result<(), Failure> {
+        self.compare_outdated().await?;
+        self.join_roles().await
+    }
+
+    async fn restart(&mut self, reason: &str) -> Result<(), Failure> {
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(Failure::Incomplete(
+                "source.moving",
+                format!(
+                    "the source changed while it was read, {} times in a row ({reason}); try again later",
+                    self.restarts
+                ),
+            ));
+        }
+        tracing::warn!(run.id = %self.run, reason, "the source moved while it was read; starting the pull again");
+        self.store.stage_clear(self.source, self.run).await?;
+        // The stored side of the tables is read again, so that a restart cannot inherit anything.
+        self.tables = PerKind::from_fn(|_| None);
+        self.live = PerKind::default();
+        self.counts = PerKind::default();
+        self.disabled = 0;
+        self.unreadable = PerKind::default();
+        self.warnings = Warnings::default();
+        self.staged.clear();
+        self.later = Later::default();
+        self.facts = Facts::default();
+        self.received = 0;
+        Ok(())
+    }
+
+    /// Decides a record, or puts it aside.
+    pub(super) fn arrive(&mut self, upsert: Upsert) {
+        let kind = upsert.record().kind();
+        self.received += 1;
+        self.counts[kind].received += 1;
+        let place = &mut self.facts.places[kind];
+        if !place.as_ref().is_some_and(|place| Arc::ptr_eq(place, &upsert.location.place)) {
+            *place = Some(Arc::clone(&upsert.location.place));
+        }
+        if !self.passes_rules(&upsert) {
+            return;
+        }
+        let key = self.keys.of(upsert.record().sourced_id());
+        let entry = self.table_mut(kind).entry(key);
+        if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
+            if entry.has(flag::SEEN) && entry.fingerprint() == upsert.fingerprint() && upsert.half == UserHalf::Whole {
+                self.counts[kind].received -= 1;
+                self.warn_on(
+                    &upsert,
+                    Finding::on(Code::IdDuplicate, "sourcedId", "the record is repeated word for word"),
+                );
+            } else {
+                self.later.again.push(Again::Upsert(upsert));
+            }
+            return;
+        }
+        let is_older = match (entry.modified_ms(), upsert.modified_ms) {
+            (Some(known), Some(sent)) => entry.has(flag::STORED) && sent < known,
+            _ => false,
+        };
+        if is_older {
+            entry.set(flag::WAITING);
+            self.later.older.push(upsert);
+        } else if upsert.half == UserHalf::WithoutRoles {
+            entry.set(flag::WAITING);
+            self.later.without_roles.push(upsert);
+        } else {
+            self.admit(upsert);
+        }
+    }
+
+    /// Holds a record against the rules that need no other record.
+    fn passes_rules(&mut self, upsert: &Upsert) -> bool {
+        let mut refused = Vec::new();
+        let mut accepted = Vec::new();
+        validate(upsert.record(), |severity, finding| match severity {
+            Severity::Error => refused.push(finding),
+            Severity::Warning => accepted.push(finding),
+        });
+        if refused.is_empty() {
+            for finding in accepted {
+                self.warn_on(upsert, finding);
+            }
+            return true;
+        }
+        self.reject_record(upsert.record(), upsert.location.clone(), refused, None);
+        false
+    }
+
+    /// Accepts a record if what it requires is there, and keeps it for later if not.
+    pub(super) fn admit(&mut self, upsert: Upsert) {
+        let mut missing = false;
+        upsert.record().each_reference(|reference| {
+            if reference.field.is_required() && !self.is_there(reference.field.target(), reference.target) {
+                missing = true;
+            }
+        });
+        let key = self.keys.of(upsert.record().sourced_id());
+        if missing {
+            self.table_mut(upsert.record().kind()).entry(key).set(flag::WAITING);
+            self.later.early.push(upsert);
+        } else {
+            self.accept(upsert);
+        }
+    }
+
+    /// Compares an accepted record with the stored one, and stages what differs.
+    pub(super) fn accept(&mut self, upsert: Upsert) {
+        self.look_around(&upsert);
+        let kind = upsert.record().kind();
+        let key = self.keys.of(upsert.record().sourced_id());
+        let entry = self.table_mut(kind).entry(key);
+        entry.clear(flag::WAITING);
+        if entry.has(flag::OUTDATED) {
+            // Counts as there from now on: the comparison decides only whether anything differs.
+            entry.set(flag::SEEN);
+            self.later.outdated.push(upsert);
+            return;
+        }
+        let same = entry.has(flag::STORED) && entry.fingerprint() == upsert.fingerprint();
+        self.decide(upsert, same);
+    }
+
+    /// Counts an accepted record, and stages it unless it is the same as the live stored one.
+    fn decide(&mut self, upsert: Upsert, same: bool) {
+        let kind = upsert.record().kind();
+        let fingerprint = upsert.fingerprint();
+        let modified_ms = upsert.modified_ms;
+        let switched_off = upsert.record().is_disabled_user();
+        let position = upsert.location.position;
+        let key = self.keys.of(upsert.record().sourced_id());
+        let entry = self.table_mut(kind).entry(key);
+        entry.set(flag::SEEN);
+        let newer = entry.advance(modified_ms);
+        let newest = entry.modified_ms();
+        let was_disabled = entry.has(flag::DISABLED);
+        let change = if !entry.has(flag::STORED) {
+            Some(ChangeKind::Created)
+        } else if entry.has(flag::DELETED) {
+            Some(ChangeKind::Restored)
+        } else if same {
+            None
+        } else {
+            Some(ChangeKind::Updated)
+        };
+        entry.set_fingerprint(fingerprint);
+        entry.set_position(position);
+        let Some(change) = change else {
+            self.counts[kind].unchanged += 1;
+            if newer {
+                let sourced_id = upsert.record().sourced_id().clone();
+                self.stage(touch(kind, sourced_id, newest, None));
+            }
+            return;
+        };
+        entry.set(flag::STAGED);
+        match change {
+            ChangeKind::Created => self.counts[kind].created += 1,
+            ChangeKind::Restored => {
+                self.counts[kind].restored += 1;
+                self.later.restored.push((kind, upsert.record().sourced_id().clone()));
+            }
+            _ => {
+                self.counts[kind].updated += 1;
+                self.disabled += u64::from(switched_off && !was_disabled);
+            }
+        }
+        self.stage(StagedChange::Put { record: upsert.into_record(), fingerprint, modified_ms: newest, change });
+    }
+
+    /// Marks what the record requires, notes what it refers to that is not there, and checks what can be checked
+    /// against what has arrived.
+    fn look_around(&mut self, upsert: &Upsert) {
+        let record = upsert.record();
+        let holder = record.sourced_id();
+        let mut loose = Vec::new();
+        let mut required = [None; 2];
+        let mut wrong_type = None;
+        record.each_reference(|reference| {
+            let field = reference.field;
+            let target = self.keys.of(reference.target);
+            if field == RefField::EnrollmentSchool {
+                return;
+            }
+            if field.is_required() {
+                let free = usize::from(required[0].is_some());
+                required[free] = Some((field.target(), target));
+            } else if !self.is_there_by_key(field.target(), target) {
+                loose.push(LooseLink {
+                    field,
+                    target,
+                    target_id: reference.target.clone(),
+                    holder: holder.clone(),
+                    location: upsert.location.clone(),
+                });
+            }
+            let misfit = match field {
+                RefField::ClassSchool => self
+                    .facts
+                    .org_types
+                    .get(&target)
+                    .is_some_and(|found| !matches!(found, OrgType::School | OrgType::Other(_))),
+                RefField::CourseSchoolYear => self
+                    .facts
+                    .session_types
+                    .get(&target)
+                    .is_some_and(|found| !matches!(found, SessionType::SchoolYear | SessionType::Other(_))),
+                _ => false,
+            };
+            if misfit {
+                wrong_type = Some(field);
+            }
+        });
+        for (kind, key) in required.into_iter().flatten() {
+            if let Some(entry) = self.table_mut(kind).get_mut(key) {
+                entry.set(flag::REFERENCED);
+            }
+        }
+        self.later.loose.append(&mut loose);
+        if let Some(field) = wrong_type {
+            let wanted = if field == RefField::ClassSchool { "an org that is a school" } else { "a school year" };
+            self.warn_on(
+                upsert,
+                Finding::on(Code::RefType, field.column(), format!("the field should refer to {wanted}")),
+            );
+        }
+        self.learn(upsert);
+    }
+
+    /// Remembers what later records are checked against.
+    fn learn(&mut self, upsert: &Upsert) {
+        let key = self.keys.of(upsert.record().sourced_id());
+        match upsert.record() {
+            Record::Orgs(org) => {
+                self.facts.org_types.insert(key, org.org_type.clone());
+                self.learn_parent(Kind::Orgs, key, org.parent.as_ref(), upsert);
+            }
+            Record::AcademicSessions(session) => {
+                self.facts.session_types.insert(key, session.session_type.clone());
+                self.learn_parent(Kind::AcademicSessions, key, session.parent.as_ref(), upsert);
+            }
+            Record::Classes(class) => {
+                let school = self.keys.of(&class.school).short();
+                self.facts.class_schools.insert(key, school);
+            }
+            Record::Enrollments(enrollment) => self.check_enrollment(enrollment, upsert),
+            Record::Courses(_) | Record::Users(_) | Record::Demographics(_) => {}
+        }
+    }
+
+    fn learn_parent(&mut self, kind: Kind, key: Key, parent: Option<&SourcedId>, upsert: &Upsert) {
+        if let Some(parent) = parent {
+            let parent = self.keys.of(parent);
+            // A record that is its own parent has been warned of already.
+            if parent != key {
+                let place = (parent, upsert.record().sourced_id().clone(), upsert.location.clone());
+                self.facts.parents.insert((kind, key), place);
+            }
+        }
+    }
+
+    fn check_enrollment(&mut self, enrollment: &Enrollment, upsert: &Upsert) {
+        let class = self.keys.of(&enrollment.class);
+        match self.facts.class_schools.get(&class) {
+            Some(&school) => {
+                let stated = enrollment.school.as_ref().map(|school| self.keys.of(school).short());
+                if stated != Some(school) {
+                    self.warn_on(upsert, school_finding(enrollment.school.is_some()));
+                }
+            }
+            None => self.later.schools.push(SchoolClaim {
+                class: enrollment.class.clone(),
+                school: enrollment.school.clone(),
+                enrollment: enrollment.sourced_id.clone(),
+                location: upsert.location.clone(),
+            }),
+        }
+        if enrollment.primary == Some(true) && enrollment.role == EnrollmentRole::Teacher {
+            let span = (class, enrollment.begin_date, enrollment.end_date);
+            if !self.facts.primary_teachers.insert(span) {
+                self.warn_on(
+                    upsert,
+                    Finding::on(Code::ValueConflict, "primary", "the class has several primary teachers at one time"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn arrive_deletion(&mut self, deletion: Deletion) {
+        let kind = deletion.kind;
+        self.received += 1;
+        self.counts[kind].received += 1;
+        let key = self.keys.of(&deletion.sourced_id);
+        let entry = self.table_mut(kind).entry(key);
+        if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {
+            self.later.again.push(Again::Delete(deletion));
+            return;
+        }
+        if let (Some(known), Some(sent)) = (entry.modified_ms(), deletion.modified_ms)
+            && entry.has(flag::STORED)
+            && sent < known
+        {
+            entry.set(flag::SEEN | flag::STALE);
+            self.counts[kind].stale += 1;
+            return;
+        }
+        self.delete_explicitly(deletion);
+    }
+
+    /// Takes the source's word that a record is gone. The record has not been seen in this run, or no longer counts.
+    pub(super) fn delete_explicitly(&mut self, deletion: Deletion) {
+        let Deletion { kind, sourced_id, modified_ms, .. } = deletion;
+        let key = self.keys.of(&sourced_id);
+        let entry = self.table_mut(kind).entry(key);
+        let newer = entry.advance(modified_ms);
+        let newest = entry.modified_ms();
+        let was_live = entry.was_live();
+        let was_cascade = entry.has(flag::DELETED) && entry.has(flag::BY_CASCADE);
+        let is_stored = entry.has(flag::STORED);
+        entry.set(flag::GONE);
+        if was_live {
+            self.counts[kind].deleted += 1;
+            self.later.deleted.push((kind, sourced_id.clone()));
+            self.stage(StagedChange::Delete { kind, sourced_id, reason: DeleteReason::Explicit, modified_ms: newest });
+            return;
+        }
+        // Nothing to delete. A record that went with its parent must not come back with it any more.
+        self.counts[kind].unchanged += 1;
+        if was_cascade || (is_stored && newer) {
+            let reason = was_cascade.then_some(DeleteReason::Explicit);
+            self.stage(touch(kind, sourced_id, newer.then_some(newest).flatten(), reason));
+        }
+    }
+
+    // -- what waits for a batch to fill -------------------------------------------------------------------------------
+
+    /// Compares records that are stored under an older encoding field by field, and rewrites their fingerprints.
+    async fn compare_outdated(&mut self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.later.outdated);
+        for chunk in by_kind(waiting) {
+            let kind = chunk[0].record().kind();
+            let mut stored = self.fetch(kind, chunk.iter().map(|upsert| upsert.record().sourced_id())).await?;
+            for upsert in chunk {
+                let same = stored.remove(upsert.record().sourced_id()).and_then(|fetched| fetched.stored).is_some_and(
+                    |mut stored| {
+                        stored.record.normalise();
+                        stored.record.fingerprint(&mut self.scratch) == upsert.fingerprint()
+                    },
+                );
+                let key = self.keys.of(upsert.record().sourced_id());
+                let is_live = self.table_mut(kind).entry(key).was_live();
+                if same && is_live {
+                    let sourced_id = upsert.record().sourced_id().clone();
+                    let fingerprint = Some(upsert.fingerprint());
+                    self.stage(StagedChange::Touch {
+                        kind,
+                        sourced_id,
+                        modified_ms: None,
+                        fingerprint,
+                        reason: None,
+                        roles: None,
+                    });
+                }
+                self.decide(upsert, same);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives users that come without roles the roles they have.
+    async fn join_roles(&mut self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.later.without_roles);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut stored = self.fetch(Kind::Users, waiting.iter().map(|upsert| upsert.record().sourced_id())).await?;
+        for upsert in waiting {
+            let location = upsert.location.clone();
+            let modified_ms = upsert.modified_ms;
+            let mut record = upsert.into_record();
+            if let Record::Users(user) = &mut record
+                && let Some(Record::Users(known)) = stored.remove(&user.sourced_id).and_then(current)
+            {
+                user.roles = known.roles;
+            }
+            let whole = Upsert::new(record, modified_ms, location, &mut self.scratch);
+            self.admit(whole);
+        }
+        Ok(())
+    }
+
+    /// Checks the schools of enrollments against classes that this run has not seen.
+    pub(super) async fn compare_schools(&mut self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.later.schools);
+        for chunk in waiting.chunks(FETCH_BATCH) {
+            let classes: HashSet<_> = chunk.iter().map(|claim| &claim.class).collect();
+            let known = self.fetch(Kind::Classes, classes.into_iter()).await?;
+            for claim in chunk {
+                let Some(fetched) = known.get(&claim.class) else { continue };
+                let class = fetched.staged.as_ref().or(fetched.stored.as_ref().map(|stored| &stored.record));
+                let Some(Record::Classes(class)) = class else { continue };
+                if claim.school.as_ref() != Some(&class.school) {
+                    self.warn(Warning {
+                        kind: Some(Kind::Enrollments),
+                        sourced_id: Some(claim.enrollment.clone()),
+                        location: claim.location.clone(),
+                        finding: school_finding(claim.school.is_some()),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // -- bookkeeping --------------------------------------------------------------------------------------------------
+
+    /// Reads what the store knows of a kind and of the kinds it refers to.
+    pub(super) async fn load_for(&mut self, kind: Kind) -> Result<(), Failure> {
+        if self.tables[kind].is_some() {
+            return Ok(());
+        }
+        self.load(kind).await?;
+        for field in RefField::ALL {
+            if field.holder() == kind && self.tables[field.target()].is_none() {
+                self.load(field.target()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the store knows of a kind.
+    pub(super) async fn load(&mut self, kind: Kind) -> Result<(), Failure> {
+        if self.tables[kind].is_some() {
+            return Ok(());
+        }
+        let mut table = Table::default();
+        let mut live = 0;
+        let mut pages = self.store.fingerprints(self.source, kind);
+        while let Some(page) = pages.next().await {
+            for stored in page? {
+                let entry = table.entry(self.keys.of(&stored.sourced_id));
+                live += u64::from(stored.deleted.is_none());
+                fill(entry, &stored);
+            }
+        }
+        self.tables[kind] = Some(table);
+        self.live[kind] = live;
+        Ok(())
+    }
+
+    /// The table of a kind. Empty if the kind was never loaded, which only a kind that nothing arrived of can be.
+    pub(super) fn table_mut(&mut self, kind: Kind) -> &mut Table {
+        self.tables[kind].get_or_insert_default()
+    }
+
+    pub(super) fn table(&self, kind: Kind) -> Option<&Table> {
+        self.tables[kind].as_ref()
+    }
+
+    pub(super) fn entry(&self, kind: Kind, id: &SourcedId) -> Option<&Entry> {
+        self.table(kind)?.get(self.keys.of(id))
+    }
+
+    pub(super) fn entry_mut(&mut self, kind: Kind, id: &SourcedId) -> &mut Entry {
+        let key = self.keys.of(id);
+        self.table_mut(kind).entry(key)
+    }
+
+    pub(super) fn flags(&self, kind: Kind, id: &SourcedId) -> Flags {
+        self.entry(kind, id).map_or(0, Entry::flags)
+    }
+
+    pub(super) fn is_there(&self, kind: Kind, id: &SourcedId) -> bool {
+        self.is_there_by_key(kind, self.keys.of(id))
+    }
+
+    pub(super) fn is_there_by_key(&self, kind: Kind, key: Key) -> bool {
+        self.table(kind).and_then(|table| table.get(key)).is_some_and(Entry::is_there)
+    }
+
+    /// Records by id, as stored and as staged so far.
+    pub(super) async fn fetch<'b>(
+        &mut self,
+        kind: Kind,
+        ids: impl Iterator<Item = &'b SourcedId>,
+    ) -> Result<HashMap<SourcedId, Fetched>, Failure> {
+        self.flush().await?;
+        let ids: Vec<_> = ids.cloned().collect();
+        let mut found = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(FETCH_BATCH) {
+            for fetched in self.store.fetch(self.source, self.run, kind, chunk).await? {
+                found.insert(fetched.sourced_id.clone(), fetched);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn stage(&mut self, change: StagedChange) {
+        self.staged.push(change);
+    }
+
+    /// Hands over what is staged.
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        if !self.staged.is_empty() {
+            let changes = std::mem::take(&mut self.staged);
+            self.store.stage(self.source, self.run, changes).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn warn(&mut self, warning: Warning) {
+        if let Some(kind) = warning.kind {
+            if kind == Kind::Demographics && !self.options.demographics {
+                return;
+            }
+            self.counts[kind].warnings += 1;
+        }
+        self.warnings.add(warning);
+    }
+
+    pub(super) fn warn_on(&mut self, upsert: &Upsert, finding: Finding) {
+        self.warn(Warning {
+            kind: Some(upsert.record().kind()),
+            sourced_id: Some(upsert.record().sourced_id().clone()),
+            location: upsert.location.clone(),
+            finding,
+        });
+    }
+
+    /// A warning about what is stored rather than about something that was sent.
+    pub(super) fn warn_of_stored(&mut self, kind: Kind, sourced_id: Option<SourcedId>, finding: Finding) {
+        let location = Location::whole(&Arc::from("store"));
+        self.warn(Warning { kind: Some(kind), sourced_id, location, finding });
+    }
+
+    /// Refuses a record that has been received.
+    pub(super) fn reject(&mut self, reject: Reject, pending: Option<PendingRecord>) {
+        let kind = reject.kind;
+        self.counts[kind].rejected += 1;
+        match &reject.sourced_id {
+            Some(id) => {
+                let entry = self.entry_mut(kind, id);
+                entry.clear(flag::WAITING);
+                entry.set(flag::REJECTED);
+            }
+            None => self.unreadable[kind] = true,
+        }
+        self.stage(StagedChange::Reject { reject, pending });
+    }
+
+    /// Refuses a mapped record.
+    pub(super) fn reject_record(
+        &mut self,
+        record: &Record,
+        location: Location,
+        findings: Vec<Finding>,
+        pending: Option<PendingRecord>,
+    ) {
+        let reject = Reject {
+            kind: record.kind(),
+            sourced_id: Some(record.sourced_id().clone()),
+            location,
+            findings,
+            record: as_json(record),
+        };
+        self.reject(reject, pending);
+    }
+
+    pub(super) fn counts(&self) -> PerKind<Counts> {
+        self.counts
+    }
+
+    pub(super) fn into_warnings(self) -> Vec<WarningGroup> {
+        self.warnings.into_groups()
+    }
+}
+
+/// A record as the report of its refusal shows it.
+fn as_json(record: &Record) -> Option<serde_json::Value> {
+    // Serialising a record cannot fail: its maps have text keys. If it ever did, the reject would stand without it.
+    serde_json::to_value(record).ok()
+}
+
+/// The record as the run would leave it, if it is live.
+pub(super) fn current(fetched: Fetched) -> Option<Record> {
+    let stored = fetched.stored.filter(|stored| stored.deleted.is_none()).map(|stored| stored.record);
+    fetched.staged.or(stored)
+}
+
+pub(super) fn touch(
+    kind: Kind,
+    sourced_id: SourcedId,
+    modified_ms: Option<i64>,
+    reason: Option<DeleteReason>,
+) -> StagedChange {
+    StagedChange::Touch { kind, sourced_id, modified_ms, fingerprint: None, reason, roles: None }
+}
+
+/// Cuts records into runs of one kind, each small enough to ask for at once.
+fn by_kind(mut upserts: Vec<Upsert>) -> Vec<Vec<Upsert>> {
+    upserts.sort_by_key(|upsert| upsert.record().kind());
+    let mut chunks: Vec<Vec<Upsert>> = Vec::new();
+    for upsert in upserts {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < FETCH_BATCH && chunk[0].record().kind() == upsert.record().kind() => {
+                chunk.push(upsert);
+            }
+            _ => chunks.push(vec![upsert]),
+        }
+    }
+    chunks
+}
+
+fn fill(entry: &mut Entry, stored: &StoredFingerprint) {
+    entry.set(flag::STORED);
+    entry.set_fingerprint(stored.fingerprint);
+    entry.advance(stored.modified_ms);
+    match stored.deleted {
+        None => {}
+        Some(DeleteReason::Cascade) => entry.set(flag::DELETED | flag::BY_CASCADE),
+        Some(DeleteReason::Explicit | DeleteReason::Absent) => entry.set(flag::DELETED),
+    }
+    if stored.encoding != ENCODING_VERSION {
+        entry.set(flag::OUTDATED);
+    }
+    if stored.disabled {
+        entry.set(flag::DISABLED);
+    }
+}
+
+fn school_finding(stated: bool) -> Finding {
+    let message = if stated {
+        "the enrollment's school is not its class's; the class's counts"
+    } else {
+        "the enrollment names no school; its class's counts"
+    };
+    Finding::on(Code::ValueConflict, RefField::EnrollmentSchool.column(), message)
+}
+
+/// The fingerprint of a record that the run has put together itself.
+pub(super) fn fingerprint(record: &mut Record, scratch: &mut Encoder) -> Fingerprint {
+    record.normalise();
+    record.fingerprint(scratch)
+}

@@ -1,0 +1,722 @@
+//! What is decided when everything has arrived: repeated ids, what records own, early references, replays, links.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::session::{Again, FETCH_BATCH, Session, current, fingerprint};
+use super::table::{Entry, flag};
+use super::{Failure, Totals};
+use crate::entities::{Role, User};
+use crate::ports::{
+    Coverage, Deletion, EmptySnapshot, Fetched, OwnedChange, PullSummary, Repeats, RoleChange, StagedChange, Upsert,
+};
+use crate::{Code, Finding, Kind, Location, PendingRecord, Record, RefField, SourcedId, Warning};
+
+impl Session<'_> {
+    /// Refuses a pull that is visibly incomplete (R6).
+    pub(super) async fn check_complete(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        for (kind, total) in summary.totals.iter() {
+            let received = self.counts[kind].received;
+            if let Some(total) = total.filter(|total| received < *total)
+                && self.options.totals == Totals::Trust
+            {
+                return Err(Failure::Incomplete(
+                    "pull.short",
+                    format!("the source announced {total} {kind} and sent {received}; nothing is applied"),
+                ));
+            }
+        }
+        for (kind, coverage) in summary.coverage.iter() {
+            if *coverage != Coverage::Snapshot {
+                continue;
+            }
+            self.load_for(kind).await?;
+            let empty = self.counts[kind].received == 0 && self.live[kind] > 0;
+            if empty
+                && self.description.capabilities.empty_snapshot == EmptySnapshot::Fail
+                && !self.options.allow_mass_change
+            {
+                return Err(Failure::Incomplete(
+                    "collection.empty",
+                    format!(
+                        "the source sent no {kind}, although {} are stored; if that is meant, run once with --allow-mass-change",
+                        self.live[kind]
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what could not be decided on arrival.
+    pub(super) async fn settle(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        self.settle_older(summary).await?;
+        self.settle_again().await?;
+        self.settle_owned().await?;
+        if summary.roles == Some(Coverage::Snapshot) {
+            self.clear_unmentioned_roles().await?;
+        }
+        self.finish_arrival().await?;
+        self.settle_early(summary).await?;
+        self.compare_schools().await
+    }
+
+    /// Records that are older than what is stored are stale in a delta; a snapshot is the truth whatever its dates (R4).
+    async fn settle_older(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        for upsert in std::mem::take(&mut self.later.older) {
+            let kind = upsert.record().kind();
+            let id = upsert.record().sourced_id().clone();
+            let entry = self.entry_mut(kind, &id);
+            entry.clear(flag::WAITING);
+            if summary.coverage[kind] == Coverage::Delta {
+                entry.set(flag::SEEN | flag::STALE);
+                self.counts[kind].stale += 1;
+            } else {
+                self.route(upsert);
+            }
+        }
+        self.finish_arrival().await
+    }
+
+    // -- repeated ids -------------------------------------------------------------------------------------------------
+
+    async fn settle_again(&mut self) -> Result<(), Failure> {
+        let mut groups: Vec<((Kind, SourcedId), Vec<Again>)> = Vec::new();
+        let mut positions = HashMap::new();
+        for again in std::mem::take(&mut self.later.again) {
+            let of = match &again {
+                Again::Upsert(upsert) => (upsert.record().kind(), upsert.record().sourced_id().clone()),
+                Again::Delete(deletion) => (deletion.kind, deletion.sourced_id.clone()),
+            };
+            let position = *positions.entry(of.clone()).or_insert_with(|| {
+                groups.push((of, Vec::new()));
+                groups.len() - 1
+            });
+            groups[position].1.push(again);
+        }
+        // Kinds in the order of reference, so that what is refused here is known to what refers to it.
+        groups.sort_by_key(|((kind, _), _)| *kind);
+        let mut groups = groups.into_iter().peekable();
+        while let Some(((kind, _), _)) = groups.peek() {
+            let kind = *kind;
+            let mut chunk = Vec::new();
+            while chunk.len() < FETCH_BATCH
+                && let Some(group) = groups.next_if(|((next, _), _)| *next == kind)
+            {
+                chunk.push(group);
+            }
+            let mut known = self.fetch(kind, chunk.iter().map(|((_, id), _)| id)).await?;
+            for ((_, id), events) in chunk {
+                let fetched = known.remove(&id);
+                self.settle_repeats(kind, &id, fetched, events).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_repeats(
+        &mut self,
+        kind: Kind,
+        id: &SourcedId,
+        fetched: Option<Fetched>,
+        events: Vec<Again>,
+    ) -> Result<(), Failure> {
+        let all_upserts = events.iter().all(|event| matches!(event, Again::Upsert(_)));
+        let was_deleted = self.flags(kind, id) & flag::GONE != 0;
+        if self.description.capabilities.repeats == Repeats::Conflict && all_upserts && !was_deleted {
+            let rows = events.into_iter().filter_map(|event| match event {
+                Again::Upsert(upsert) => Some(upsert),
+                Again::Delete(_) => None,
+            });
+            return self.settle_conflict(kind, id, fetched, rows.collect()).await;
+        }
+        // Successive states: the last one counts, and the record counts once.
+        let merged = events.len() as u64;
+        let Some(last) = events.into_iter().next_back() else { return Ok(()) };
+        self.take_back(kind, id, fetched.as_ref());
+        // What was taken back had been received once, and so had each event but the last, which is counted below.
+        self.counts[kind].received -= merged;
+        match last {
+            Again::Upsert(upsert) => self.route(upsert),
+            Again::Delete(deletion) => self.delete_explicitly(deletion),
+        }
+        Ok(())
+    }
+
+    /// Several records claim one id. Users that differ in nothing but their roles are one user; others are refused, all
+    /// of them, and the stored record stays.
+    async fn settle_conflict(
+        &mut self,
+        kind: Kind,
+        id: &SourcedId,
+        fetched: Option<Fetched>,
+        rows: Vec<Upsert>,
+    ) -> Result<(), Failure> {
+        let flags = self.flags(kind, id);
+        let early = self
+            .later
+            .early
+            .iter()
+            .position(|early| early.record().sourced_id() == id && early.record().kind() == kind);
+        let first = early.map(|position| self.later.early.swap_remove(position));
+        let first_record = match (&first, &fetched) {
+            (Some(early), _) => Some(early.record().clone()),
+            // Unchanged records are not staged: the stored one is what the first row says.
+            (None, Some(fetched)) if flags & flag::SEEN != 0 => {
+                fetched.staged.clone().or_else(|| fetched.stored.as_ref().map(|stored| stored.record.clone()))
+            }
+            _ => None,
+        };
+        if let Some(merged) = first_record.clone().and_then(|record| merge_roles(record, &rows)) {
+            let location = rows[0].location.clone();
+            let modified_ms = rows.iter().filter_map(|row| row.modified_ms).max();
+            self.take_back(kind, id, fetched.as_ref());
+            self.counts[kind].received -= rows.len() as u64;
+            let upsert = Upsert::new(merged, modified_ms, location, &mut self.scratch);
+            self.warn_on(
+                &upsert,
+                Finding::on(
+                    Code::IdDuplicate,
+                    "sourcedId",
+                    "rows that differ only in org and role are merged into one user",
+                ),
+            );
+            self.admit(upsert);
+            return Ok(());
+        }
+        let finding = |others: usize| {
+            Finding::on(
+                Code::IdDuplicate,
+                "sourcedId",
+                format!("{others} further rows have this sourcedId and say something else; keep the right one"),
+            )
+        };
+        let others = rows.len() - usize::from(first_record.is_none()) + usize::from(flags & flag::REJECTED != 0);
+        if let Some(record) = first_record {
+            let place = Arc::clone(&rows[0].location.place);
+            let position = match &first {
+                Some(early) => early.location.position,
+                None => self.entry(kind, id).and_then(Entry::position),
+            };
+            let location = Location { place, position, unit: rows[0].location.unit };
+            let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
+            self.take_back(kind, id, fetched.as_ref());
+            self.reject_record(&record, location, vec![finding(others)], None);
+            if expelled {
+                self.expel_holders(kind, id).await?;
+            }
+        }
+        for row in rows {
+            let location = row.location.clone();
+            self.reject_record(row.record(), location, vec![finding(others)], None);
+        }
+        Ok(())
+    }
+
+    /// Undoes what the run decided on a record, but for having received it.
+    pub(super) fn take_back(&mut self, kind: Kind, id: &SourcedId, fetched: Option<&Fetched>) {
+        let stored = fetched.and_then(|fetched| fetched.stored.as_ref());
+        let staged_off = fetched.and_then(|fetched| fetched.staged.as_ref()).is_some_and(Record::is_disabled_user);
+        let entry = self.entry_mut(kind, id);
+        let before = *entry;
+        entry.clear(flag::OF_RUN & !flag::REFERENCED);
+        if let Some(stored) = stored {
+            entry.set_fingerprint(stored.fingerprint);
+        }
+        let counts = &mut self.counts[kind];
+        if before.has(flag::STAGED) {
+            if !before.has(flag::STORED) {
+                counts.created -= 1;
+            } else if before.has(flag::DELETED) {
+                counts.restored -= 1;
+                self.later.restored.retain(|(of, restored)| *of != kind || restored != id);
+            } else {
+                counts.updated -= 1;
+                self.disabled -= u64::from(staged_off && !before.has(flag::DISABLED));
+            }
+        } else if before.has(flag::GONE) {
+            if before.was_live() {
+                counts.deleted -= 1;
+                self.later.deleted.retain(|(of, deleted)| *of != kind || deleted != id);
+            } else {
+                counts.unchanged -= 1;
+            }
+        } else if before.has(flag::REJECTED) {
+            // The earlier row stays refused, in the report and in the counts.
+            counts.received += 1;
+        } else if before.has(flag::STALE) {
+            counts.stale -= 1;
+        } else if before.has(flag::SEEN) {
+            counts.unchanged -= 1;
+        } else if before.has(flag::WAITING) {
+            self.later.early.retain(|early| early.record().kind() != kind || early.record().sourced_id() != id);
+        }
+        if before.has(flag::STAGED | flag::GONE) {
+            self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
+        }
+    }
+
+    /// A record that others of this run were accepted on is refused after all: they go with it.
+    async fn expel_holders(&mut self, kind: Kind, id: &SourcedId) -> Result<(), Failure> {
+        let mut expelled = vec![(kind, id.clone())];
+        while let Some((kind, id)) = expelled.pop() {
+            for field in RefField::ALL.into_iter().filter(|field| field.is_required() && field.target() == kind) {
+                let holder_kind = field.holder();
+                self.flush().await?;
+                let holders = self.store.holders(self.source, self.run, field, std::slice::from_ref(&id)).await?;
+                let staged: Vec<_> =
+                    holders.into_iter().filter(|holder| holder.staged).map(|holder| holder.sourced_id).collect();
+                let known = self.fetch(holder_kind, staged.iter()).await?;
+                for (holder_id, fetched) in known {
+                    let Some(record) = fetched.staged.clone() else { continue };
+                    let position = self.entry(holder_kind, &holder_id).and_then(Entry::position);
+                    let is_stored = fetched.stored.is_some();
+                    self.take_back(holder_kind, &holder_id, Some(&fetched));
+                    self.refuse_for_reference(record, position, field, true);
+                    if !is_stored {
+                        expelled.push((holder_kind, holder_id));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a record of this run whose required reference fell away after it was accepted.
+    pub(super) fn refuse_for_reference(
+        &mut self,
+        mut record: Record,
+        position: Option<u64>,
+        field: RefField,
+        rejected: bool,
+    ) {
+        let place = self.facts.places[record.kind()].clone().unwrap_or_else(|| Arc::from("an earlier run"));
+        let location = Location { position, ..Location::whole(&place) };
+        let mut target = None;
+        record.each_reference(|reference| {
+            if reference.field == field {
+                target = Some(reference.target.clone());
+            }
+        });
+        let finding = missing_finding(field, target.as_ref(), rejected);
+        let fingerprint = fingerprint(&mut record, &mut self.scratch);
+        let pending = PendingRecord { record: record.clone(), fingerprint, modified_ms: None };
+        self.reject_record(&record, location, vec![finding], Some(pending));
+    }
+
+    /// Sends a record the way that it would have gone on arrival, received already.
+    fn route(&mut self, upsert: Upsert) {
+        let kind = upsert.record().kind();
+        // `settle_repeats` has taken every event of the record out of the count; this is the one that stays.
+        let id = upsert.record().sourced_id().clone();
+        if upsert.half == crate::ports::UserHalf::WithoutRoles {
+            self.entry_mut(kind, &id).set(flag::WAITING);
+            self.later.without_roles.push(upsert);
+        } else {
+            self.admit(upsert);
+        }
+    }
+
+    // -- what records own ---------------------------------------------------------------------------------------------
+
+    async fn settle_owned(&mut self) -> Result<(), Failure> {
+        let mut of_users: Vec<(SourcedId, Vec<OwnedChange>)> = Vec::new();
+        let mut positions: HashMap<SourcedId, usize> = HashMap::new();
+        for change in std::mem::take(&mut self.later.owned) {
+            let user = match &change {
+                OwnedChange::Roles { user, .. }
+                | OwnedChange::Agents { user, .. }
+                | OwnedChange::Agent { user, .. }
+                | OwnedChange::Role {
+                    change: RoleChange::Put { user, .. } | RoleChange::Delete { user, .. }, ..
+                } => user,
+                OwnedChange::Enrollments { .. } => {
+                    self.settle_enrollments(change).await?;
+                    continue;
+                }
+            };
+            let position = *positions.entry(user.clone()).or_insert_with(|| {
+                of_users.push((user.clone(), Vec::new()));
+                of_users.len() - 1
+            });
+            of_users[position].1.push(change);
+        }
+        if !of_users.is_empty() {
+            self.load_for(Kind::Users).await?;
+        }
+        let mut of_users = of_users.into_iter().peekable();
+        while of_users.peek().is_some() {
+            let chunk: Vec<_> = of_users.by_ref().take(FETCH_BATCH).collect();
+            let mut known = self.fetch(Kind::Users, chunk.iter().map(|(user, _)| user)).await?;
+            for (user, changes) in chunk {
+                let fetched = known.remove(&user);
+                self.settle_user_parts(&user, fetched.as_ref(), changes);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_user_parts(&mut self, id: &SourcedId, fetched: Option<&Fetched>, changes: Vec<OwnedChange>) {
+        let before = fetched.cloned().and_then(current);
+        let Some(Record::Users(mut user)) = before else {
+            let was_rejected = self.flags(Kind::Users, id) & flag::REJECTED != 0;
+            for change in changes {
+                // Taking away from a user who is not there needs no report.
+                if matches!(change, OwnedChange::Role { change: RoleChange::Delete { .. }, .. }) {
+                    continue;
+                }
+                self.counts[Kind::Users].received += 1;
+                let finding = Finding {
+                    code: if was_rejected { Code::RefRejected } else { Code::RefMissing },
+                    field: Some("userSourcedId".into()),
+                    message: "the user of this role is not in the roster; send the user, or drop the role".to_owned(),
+                };
+                self.reject(
+                    crate::Reject {
+                        kind: Kind::Users,
+                        sourced_id: Some(id.clone()),
+                        location: location_of(&change),
+                        findings: vec![finding],
+                        record: None,
+                    },
+                    None,
+                );
+            }
+            return;
+        };
+        self.entry_mut(Kind::Users, id).set(flag::ROLES);
+        let known_roles = user.roles.clone();
+        let mut location = None;
+        for change in changes {
+            location = Some(location_of(&change));
+            apply_to_user(&mut user, change);
+        }
+        user.normalise_roles();
+        let role_ids_moved = known_roles != user.roles;
+        let Some(location) = location else { return };
+        let entry = *self.entry_mut(Kind::Users, id);
+        let upsert = Upsert::new(Record::Users(user), entry.modified_ms(), location, &mut self.scratch);
+        if entry.fingerprint() == upsert.fingerprint()
+            && entry.has(flag::STORED | flag::SEEN)
+            && !entry.has(flag::DELETED)
+        {
+            // Nothing but the vendor's ids of the roles can differ: bookkeeping, as they are in no fingerprint.
+            if role_ids_moved
+                && !entry.has(flag::STAGED)
+                && let Record::Users(user) = upsert.record()
+            {
+                let roles = Some(user.roles.clone());
+                self.stage(StagedChange::Touch {
+                    kind: Kind::Users,
+                    sourced_id: id.clone(),
+                    modified_ms: None,
+                    fingerprint: None,
+                    reason: None,
+                    roles,
+                });
+            }
+            if !entry.has(flag::SEEN) {
+                self.counts[Kind::Users].received += 1;
+                self.counts[Kind::Users].unchanged += 1;
+                self.entry_mut(Kind::Users, id).set(flag::SEEN);
+            }
+            return;
+        }
+        if entry.has(flag::SEEN) {
+            self.take_back(Kind::Users, id, fetched);
+        } else {
+            self.counts[Kind::Users].received += 1;
+        }
+        self.entry_mut(Kind::Users, id).set(flag::ROLES);
+        self.admit(upsert);
+    }
+
+    /// All enrollments of a class: those that are not listed are gone.
+    async fn settle_enrollments(&mut self, change: OwnedChange) -> Result<(), Failure> {
+        let OwnedChange::Enrollments { class, enrollments, location } = change else { return Ok(()) };
+        self.load_for(Kind::Enrollments).await?;
+        let listed: HashSet<_> = enrollments.iter().map(|enrollment| enrollment.sourced_id.clone()).collect();
+        for enrollment in enrollments {
+            let upsert = Upsert::new(enrollment.into(), None, location.clone(), &mut self.scratch);
+            self.arrive(upsert);
+        }
+        self.flush().await?;
+        let field = RefField::EnrollmentClass;
+        let held = self.store.holders(self.source, self.run, field, std::slice::from_ref(&class)).await?;
+        for child in held {
+            if child.deleted.is_none() && !listed.contains(&child.sourced_id) {
+                let deletion = Deletion {
+                    kind: Kind::Enrollments,
+                    sourced_id: child.sourced_id,
+                    modified_ms: None,
+                    location: location.clone(),
+                };
+                self.arrive_deletion(deletion);
+            }
+        }
+        self.settle_again().await
+    }
+
+    /// A complete list of roles says nothing of some users: they have none.
+    async fn clear_unmentioned_roles(&mut self) -> Result<(), Failure> {
+        self.load_for(Kind::Users).await?;
+        let mut pages = self.store.fingerprints(self.source, Kind::Users);
+        while let Some(page) = pages.next().await {
+            let silent: Vec<_> = page?
+                .into_iter()
+                .map(|stored| stored.sourced_id)
+                .filter(|id| {
+                    self.entry(Kind::Users, id).is_some_and(|entry| entry.is_there() && !entry.has(flag::ROLES))
+                })
+                .collect();
+            let known = self.fetch(Kind::Users, silent.iter()).await?;
+            for (id, fetched) in known {
+                let has_roles = matches!(current(fetched.clone()), Some(Record::Users(user)) if !user.roles.is_empty());
+                if has_roles {
+                    let location = Location::whole(&Arc::from("roles.csv"));
+                    let change = OwnedChange::Roles { user: id.clone(), roles: Vec::new(), location };
+                    self.settle_user_parts(&id, Some(&fetched), vec![change]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // -- early references and replays ---------------------------------------------------------------------------------
+
+    /// Accepts or refuses what waits for a required reference, and replays what earlier runs refused for one (R8).
+    async fn settle_early(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        let mut early = std::mem::take(&mut self.later.early);
+        early.sort_by_key(|upsert| upsert.record().kind());
+        let mut early = early.into_iter().peekable();
+        for kind in Kind::ALL {
+            while let Some(upsert) = early.next_if(|upsert| upsert.record().kind() == kind) {
+                let missing = self.missing_reference(upsert.record());
+                let Some((field, target, rejected)) = missing else {
+                    self.accept(upsert);
+                    continue;
+                };
+                let pending = PendingRecord {
+                    record: upsert.record().clone(),
+                    fingerprint: upsert.fingerprint(),
+                    modified_ms: upsert.modified_ms,
+                };
+                let location = upsert.location.clone();
+                let finding = missing_finding(field, Some(&target), rejected);
+                self.reject_record(upsert.record(), location, vec![finding], Some(pending));
+            }
+            self.finish_arrival().await?;
+            if kind != Kind::Demographics || self.options.demographics {
+                self.replay(kind, summary.coverage[kind]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first required reference of a record whose target is not there, and whether the target was refused.
+    fn missing_reference(&self, record: &Record) -> Option<(RefField, SourcedId, bool)> {
+        let mut missing = None;
+        record.each_reference(|reference| {
+            let kind = reference.field.target();
+            if missing.is_none() && reference.field.is_required() && !self.is_there(kind, reference.target) {
+                let rejected = self.flags(kind, reference.target) & flag::REJECTED != 0;
+                missing = Some((reference.field, reference.target.clone(), rejected));
+            }
+        });
+        missing
+    }
+
+    async fn replay(&mut self, kind: Kind, coverage: Coverage) -> Result<(), Failure> {
+        // A covering snapshot without the record has cancelled it; one with it has been decided.
+        if coverage == Coverage::Snapshot {
+            return Ok(());
+        }
+        let mut healed = 0_u64;
+        let mut pages = self.store.pending(self.source, kind);
+        while let Some(page) = pages.next().await {
+            for pending in page? {
+                self.load_for(kind).await?;
+                let id = pending.record.sourced_id().clone();
+                let flags = self.flags(kind, &id);
+                if flags & flag::REJECTED != 0 {
+                    // Refused again: what was staged then is the newer record.
+                    continue;
+                }
+                if flags & (flag::SEEN | flag::GONE) != 0 {
+                    self.stage(StagedChange::Settle { kind, sourced_id: id });
+                    continue;
+                }
+                if self.missing_reference(&pending.record).is_some() {
+                    continue;
+                }
+                healed += 1;
+                self.counts[kind].received += 1;
+                self.stage(StagedChange::Settle { kind, sourced_id: id });
+                let location = Location::whole(&Arc::from("an earlier run"));
+                let upsert = Upsert::new(pending.record, pending.modified_ms, location, &mut self.scratch);
+                self.accept(upsert);
+            }
+        }
+        if healed > 0 {
+            self.finish_arrival().await?;
+            self.warn_of_stored(
+                kind,
+                None,
+                Finding::whole(
+                    Code::RefHealed,
+                    format!("{healed} {kind} that an earlier run refused are applied: what they refer to has arrived"),
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    // -- links --------------------------------------------------------------------------------------------------------
+
+    /// Attaches dangling references whose targets have arrived, and reports those that still dangle.
+    pub(super) async fn resolve_links(&mut self) -> Result<(), Failure> {
+        for target in Kind::ALL {
+            if self.counts[target].created == 0 {
+                continue;
+            }
+            let mut attached: HashMap<Kind, u64> = HashMap::new();
+            let mut pages = self.store.dangling(self.source, target);
+            while let Some(page) = pages.next().await {
+                for link in page? {
+                    let holder_kind = link.field.holder();
+                    let holder = self.flags(holder_kind, &link.holder);
+                    // A holder with new content is attached with it, and a deleted one needs nothing.
+                    if holder & (flag::STAGED | flag::GONE) == 0 && self.is_there(target, &link.target) {
+                        *attached.entry(holder_kind).or_default() += 1;
+                        self.stage(StagedChange::Attach(link));
+                    }
+                }
+            }
+            for (holder_kind, count) in attached {
+                self.warn_of_stored(
+                    holder_kind,
+                    None,
+                    Finding::whole(
+                        Code::RefHealed,
+                        format!("{count} references of stored {holder_kind} are attached: the {target} they name have arrived"),
+                    ),
+                );
+            }
+        }
+        for link in std::mem::take(&mut self.later.loose) {
+            let kind = link.field.holder();
+            if !self.is_there_by_key(link.field.target(), link.target) {
+                self.warn(Warning {
+                    kind: Some(kind),
+                    sourced_id: Some(link.holder),
+                    location: link.location,
+                    finding: Finding::on(
+                        Code::RefDropped,
+                        link.field.column(),
+                        format!(
+                            "the {} `{}` is not in the roster; the link is left out until it arrives",
+                            link.field.target().singular(),
+                            link.target_id
+                        ),
+                    ),
+                });
+            }
+        }
+        self.warn_of_cycles();
+        Ok(())
+    }
+
+    fn warn_of_cycles(&mut self) {
+        let mut in_cycles = Vec::new();
+        for ((kind, start), (_, id, location)) in &self.facts.parents {
+            let mut at = *start;
+            for _ in 0..self.facts.parents.len() {
+                let Some((parent, ..)) = self.facts.parents.get(&(*kind, at)) else { break };
+                at = *parent;
+                if at == *start {
+                    in_cycles.push((*kind, id.clone(), location.clone()));
+                    break;
+                }
+            }
+        }
+        in_cycles.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for (kind, id, location) in in_cycles {
+            self.warn(Warning {
+                kind: Some(kind),
+                sourced_id: Some(id),
+                location,
+                finding: Finding::on(
+                    Code::RefType,
+                    "parentSourcedId",
+                    "the record is, through its parents, above itself",
+                ),
+            });
+        }
+    }
+}
+
+/// The user that all rows describe, if they differ in nothing but org and role.
+fn merge_roles(first: Record, rows: &[Upsert]) -> Option<Record> {
+    let Record::Users(mut user) = first else { return None };
+    for row in rows {
+        let Record::Users(other) = row.record() else { return None };
+        let mut same = other.clone();
+        same.roles.clone_from(&user.roles);
+        if same != user {
+            return None;
+        }
+        user.roles.extend(other.roles.iter().cloned());
+    }
+    Some(Record::Users(user))
+}
+
+fn apply_to_user(user: &mut User, change: OwnedChange) {
+    match change {
+        OwnedChange::Roles { roles, .. } => user.roles = roles,
+        OwnedChange::Role { change: RoleChange::Put { role, .. }, .. } => put_role(&mut user.roles, role),
+        OwnedChange::Role { change: RoleChange::Delete { role, .. }, .. } => {
+            user.roles.retain(|known| known.sourced_id.as_ref() != Some(&role));
+        }
+        OwnedChange::Agents { agents, .. } => user.agents = agents,
+        OwnedChange::Agent { agent, .. } => user.agents.push(agent),
+        OwnedChange::Enrollments { .. } => {}
+    }
+}
+
+fn put_role(roles: &mut Vec<Role>, role: Role) {
+    roles.retain(|known| {
+        let same_id = role.sourced_id.is_some() && known.sourced_id == role.sourced_id;
+        !same_id && !known.says_the_same_as(&role)
+    });
+    roles.push(role);
+}
+
+fn location_of(change: &OwnedChange) -> Location {
+    match change {
+        OwnedChange::Roles { location, .. }
+        | OwnedChange::Role { location, .. }
+        | OwnedChange::Agents { location, .. }
+        | OwnedChange::Agent { location, .. }
+        | OwnedChange::Enrollments { location, .. } => location.clone(),
+    }
+}
+
+fn missing_finding(field: RefField, target: Option<&SourcedId>, rejected: bool) -> Finding {
+    let kind = field.target().singular();
+    let target = target.map(|id| format!(" `{id}`")).unwrap_or_default();
+    if rejected {
+        Finding::on(
+            Code::RefRejected,
+            field.column(),
+            format!("the {kind}{target} was itself refused in this run; correct that one first"),
+        )
+    } else {
+        Finding::on(
+            Code::RefMissing,
+            field.column(),
+            format!("the {kind}{target} is not in the roster; send it, or correct the id"),
+        )
+    }
+}

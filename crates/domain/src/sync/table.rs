@@ -1,0 +1,298 @@
+//! What a run knows of every record of a kind, in few bytes.
+//!
+//! A district of a million students has eight million enrollments, so an entry has to be small (40 bytes) and growth
+//! must not copy everything at once: the table is split in shards that grow by a third, one at a time. Ids are kept as
+//! keyed 96-bit hashes: two of ten million ids share one with a probability of 10^-15, and the key is drawn anew in every
+//! process, so nobody can craft colliding ids.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bits are packed and hashes are cut on purpose"
+)]
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::{Fingerprint, SourcedId};
+
+/// The hash of a sourcedId, valid within one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    low: u64,
+    high: u32,
+}
+
+impl Key {
+    /// Eight bytes of the key, for where a false positive in 2^64 only spoils a warning.
+    pub(super) const fn short(self) -> u64 {
+        self.low
+    }
+}
+
+/// Makes [`Key`]s.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    high: RandomState,
+    low: RandomState,
+}
+
+impl Keys {
+    pub(super) fn of(&self, id: &SourcedId) -> Key {
+        let bytes = id.as_str().as_bytes();
+        // Zero marks an empty slot.
+        Key { low: self.low.hash_one(bytes), high: self.high.hash_one(bytes) as u32 | 1 }
+    }
+}
+
+/// What is known of a record: a set of [`flag`]s.
+pub(super) type Flags = u16;
+
+/// What can be known of a record.
+pub(super) mod flag {
+    use super::Flags;
+
+    /// The store has it, live or deleted.
+    pub(crate) const STORED: Flags = 1;
+    /// The store has it as deleted.
+    pub(crate) const DELETED: Flags = 1 << 1;
+    /// It was deleted together with what it belonged to.
+    pub(crate) const BY_CASCADE: Flags = 1 << 2;
+    /// Its stored fingerprint is of an older encoding.
+    pub(crate) const OUTDATED: Flags = 1 << 3;
+    /// It is stored as a user who is switched off.
+    pub(crate) const DISABLED: Flags = 1 << 4;
+    /// This run has received and accepted it.
+    pub(crate) const SEEN: Flags = 1 << 5;
+    /// This run has staged new content for it.
+    pub(crate) const STAGED: Flags = 1 << 6;
+    /// This run deletes it.
+    pub(crate) const GONE: Flags = 1 << 7;
+    /// This run has refused it.
+    pub(crate) const REJECTED: Flags = 1 << 8;
+    /// A record of this run refers to it by a required reference.
+    pub(crate) const REFERENCED: Flags = 1 << 9;
+    /// This run has received it and cannot decide yet.
+    pub(crate) const WAITING: Flags = 1 << 10;
+    /// This run has heard of the user's roles.
+    pub(crate) const ROLES: Flags = 1 << 11;
+    /// This run brings it back.
+    pub(crate) const REVIVED: Flags = 1 << 12;
+    /// This run was sent an older state of it.
+    pub(crate) const STALE: Flags = 1 << 13;
+
+    /// All that a run adds to what is stored.
+    pub(crate) const OF_RUN: Flags = SEEN | STAGED | GONE | REJECTED | REFERENCED | WAITING | ROLES | REVIVED | STALE;
+}
+
+/// One record's entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    low: u64,
+    high: u32,
+    /// Where the accepted record stands, for the report of a later one that contradicts it.
+    position: u32,
+    fingerprint: [u64; 2],
+    /// The date in the upper 48 bits, the flags in the lower 16.
+    packed: i64,
+}
+
+const NO_DATE: i64 = -(1 << 47);
+const EMPTY: Entry = Entry { low: 0, high: 0, position: 0, fingerprint: [0; 2], packed: NO_DATE << 16 };
+
+impl Entry {
+    pub(super) fn flags(&self) -> Flags {
+        (self.packed & 0xffff) as Flags
+    }
+
+    pub(super) fn has(&self, flags: Flags) -> bool {
+        self.flags() & flags != 0
+    }
+
+    pub(super) fn set(&mut self, flags: Flags) {
+        self.packed |= i64::from(flags);
+    }
+
+    pub(super) fn clear(&mut self, flags: Flags) {
+        self.packed &= !i64::from(flags);
+    }
+
+    fn key(&self) -> Key {
+        Key { low: self.low, high: self.high }
+    }
+
+    /// The line or index at which the accepted record stands, if it was noted.
+    pub(super) fn position(&self) -> Option<u64> {
+        (self.position != 0).then(|| u64::from(self.position) - 1)
+    }
+
+    pub(super) fn set_position(&mut self, position: Option<u64>) {
+        self.position = position.and_then(|position| u32::try_from(position + 1).ok()).unwrap_or(0);
+    }
+
+    /// The stored fingerprint; once the run has accepted the record, the accepted one.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(u128::from(self.fingerprint[0]) << 64 | u128::from(self.fingerprint[1]))
+    }
+
+    pub(super) fn set_fingerprint(&mut self, fingerprint: Fingerprint) {
+        self.fingerprint = [(fingerprint.0 >> 64) as u64, fingerprint.0 as u64];
+    }
+
+    /// The newest date that the source gave for the record.
+    pub(super) fn modified_ms(&self) -> Option<i64> {
+        let date = self.packed >> 16;
+        (date != NO_DATE).then_some(date)
+    }
+
+    /// Keeps the newer of the dates, and says whether that changed anything.
+    pub(super) fn advance(&mut self, modified_ms: Option<i64>) -> bool {
+        // Dates outside the 48 bits lie thousands of years away and are as good as none.
+        let Some(date) = modified_ms.filter(|date| date.abs() < 1 << 46) else { return false };
+        if self.modified_ms().is_some_and(|known| known >= date) {
+            return false;
+        }
+        self.packed = date << 16 | i64::from(self.flags());
+        true
+    }
+
+    /// The record exists for those who refer to it.
+    pub(super) fn is_there(&self) -> bool {
+        let stored_and_live = self.has(flag::STORED) && !self.has(flag::DELETED);
+        (stored_and_live || self.has(flag::SEEN | flag::REVIVED)) && !self.has(flag::GONE)
+    }
+
+    /// The store shows it to everyone before this run.
+    pub(super) fn was_live(&self) -> bool {
+        self.has(flag::STORED) && !self.has(flag::DELETED)
+    }
+}
+
+const SHARDS: usize = 64;
+
+/// The entries of one kind.
+#[derive(Debug)]
+pub(super) struct Table {
+    shards: Vec<Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Entry>,
+    used: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+    }
+}
+
+impl Table {
+    pub(super) fn get(&self, key: Key) -> Option<&Entry> {
+        let shard = &self.shards[shard_of(key)];
+        if shard.slots.is_empty() {
+            return None;
+        }
+        let entry = &shard.slots[shard.find(key)];
+        (entry.key() == key).then_some(entry)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Entry> {
+        let shard = &mut self.shards[shard_of(key)];
+        if shard.slots.is_empty() {
+            return None;
+        }
+        let position = shard.find(key);
+        let entry = &mut shard.slots[position];
+        (entry.key() == key).then_some(entry)
+    }
+
+    /// The entry of a key, made if it is new.
+    pub(super) fn entry(&mut self, key: Key) -> &mut Entry {
+        let shard = &mut self.shards[shard_of(key)];
+        if (shard.used + 1) * 5 > shard.slots.len() * 4 {
+            shard.grow();
+        }
+        let position = shard.find(key);
+        let entry = &mut shard.slots[position];
+        if entry.key() != key {
+            (entry.low, entry.high) = (key.low, key.high);
+            shard.used += 1;
+        }
+        entry
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.shards.iter().flat_map(|shard| &shard.slots).filter(|entry| entry.high != 0)
+    }
+}
+
+fn shard_of(key: Key) -> usize {
+    (key.high >> 26) as usize
+}
+
+impl Shard {
+    /// The slot that holds the key, or the empty one where it belongs.
+    fn find(&self, key: Key) -> usize {
+        // Maps the hash onto any number of slots without a division, so that a shard need not double.
+        let mut position = ((u128::from(key.low) * self.slots.len() as u128) >> 64) as usize;
+        loop {
+            let slot = &self.slots[position];
+            if slot.high == 0 || slot.key() == key {
+                return position;
+            }
+            position += 1;
+            if position == self.slots.len() {
+                position = 0;
+            }
+        }
+    }
+
+    fn grow(&mut self) {
+        let larger = (self.slots.len() + self.slots.len() / 3).max(8);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
+        for entry in old.into_iter().filter(|entry| entry.high != 0) {
+            let position = self.find(entry.key());
+            self.slots[position] = entry;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_again_after_growth_with_all_they_hold() {
+        let keys = Keys::default();
+        let mut table = Table::default();
+        let id = |number: u32| SourcedId::new(&format!("id-{number}")).unwrap();
+        for number in 0..20_000 {
+            let entry = table.entry(keys.of(&id(number)));
+            entry.set_fingerprint(Fingerprint(u128::from(number) << 70 | 7));
+            entry.set(flag::STORED);
+            entry.advance((number % 2 == 0).then(|| i64::from(number) - 5));
+        }
+        assert_eq!(table.iter().count(), 20_000);
+        for number in 0..20_000 {
+            let entry = table.get(keys.of(&id(number))).unwrap();
+            assert_eq!(entry.fingerprint(), Fingerprint(u128::from(number) << 70 | 7));
+            assert_eq!(entry.flags(), flag::STORED);
+            assert_eq!(entry.modified_ms(), (number % 2 == 0).then(|| i64::from(number) - 5));
+        }
+        assert!(table.get(keys.of(&id(20_000))).is_none());
+        assert_eq!(size_of::<Entry>(), 40);
+    }
+
+    #[test]
+    fn only_a_newer_date_advances_and_flags_stay() {
+        let mut entry = EMPTY;
+        entry.set(flag::SEEN | flag::REVIVED);
+        assert!(entry.advance(Some(-1000)));
+        assert!(!entry.advance(Some(-1000)));
+        assert!(!entry.advance(None));
+        assert!(entry.advance(Some(1)));
+        entry.clear(flag::SEEN);
+        assert_eq!((entry.modified_ms(), entry.flags()), (Some(1), flag::REVIVED));
+    }
+}

@@ -1,1 +1,15 @@
-//! To be filled.
+//! Simulated vendors over generated districts: for the demo, tests and benchmarks.
+//!
+//! Everything starts from a [`District`]: a synthetic school district that is a pure function of its size, its seed and
+//! the days that have passed. It hands out domain records kind by kind, as streams, so that a district of a million
+//! students takes no more memory than one of ten.
+//!
+//! The crate knows no adapter, on purpose: a simulator that shared code with the adapter it tests would share its
+//! misreadings too.
+
+mod district;
+mod random;
+mod v1_1;
+
+pub use district::{Churn, District, DistrictError};
+pub use v1_1::as_1_1_can_say;

@@ -1,0 +1,339 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollcall_adapters_oneroster::export::ExportVersion;
+use rollcall_adapters_oneroster::{PackageMode, SlashDates};
+use secrecy::SecretString;
+
+/// Keeps a class management system's rosters true
+///
+/// Rollcall reads schools, terms, courses, classes, people and enrollments from a student information system, works
+/// out what changed since the last run, and applies exactly that to its store.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  rollcall generate demo --students 500 --seed 1      write a synthetic district to try things on
+  rollcall validate demo                              look at a package without a database
+  rollcall import demo --source springfield           bring it into the store
+  rollcall runs show latest                           see what that did
+  rollcall export out --source springfield            write the live roster as OneRoster CSV"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: `rollcall.toml`, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The database: `sqlite://FILE` or `postgres://…` [default: `sqlite://rollcall.db`]
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<SecretString>,
+
+    /// How to print results
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring a OneRoster CSV package into the store
+    Import(Import),
+    /// Look a OneRoster CSV package through, without a database
+    Validate(Validate),
+    /// Look at what runs did
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Write the live roster of a source as OneRoster 1.2 CSV
+    Export(Export),
+    /// Look at the sources
+    #[command(subcommand)]
+    Sources(Sources),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(Db),
+    /// Write a synthetic district as OneRoster CSV
+    Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 applied or planned, 1 failed and nothing applied, 3 held and nothing applied, 4 applied with rejects
+under `--strict`.
+
+Examples:
+  rollcall import export.zip --source springfield
+  rollcall import export.zip --source springfield --dry-run
+  rollcall import drops/springfield --source springfield --allow-mass-change")]
+pub(crate) struct Import {
+    /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped
+    pub(crate) path: PathBuf,
+
+    /// The source that the roster belongs to; it is made if it is new
+    #[arg(long, value_name = "NAME", value_parser = source_name)]
+    pub(crate) source: String,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Apply a run that a guard would hold
+    #[arg(long)]
+    pub(crate) allow_mass_change: bool,
+
+    /// Exit with 4 if any record is refused
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Store demographics; without it (or `demographics = true` of the source) those stored are erased
+    #[arg(long)]
+    pub(crate) with_demographics: bool,
+
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// How a package is to be read.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Reading {
+    /// How to read dates such as 3/4/2026; without it they are not guessed
+    #[arg(long, value_name = "ORDER", value_enum)]
+    pub(crate) slash_dates: Option<SlashOrder>,
+
+    /// Whether the files hold the whole roster or only changes, whatever the manifest says
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) mode: Option<Mode>,
+}
+
+/// The order of day and month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlashOrder {
+    /// Month, day, year
+    Mdy,
+    /// Day, month, year
+    Dmy,
+}
+
+impl From<SlashOrder> for SlashDates {
+    fn from(order: SlashOrder) -> Self {
+        match order {
+            SlashOrder::Mdy => Self::Mdy,
+            SlashOrder::Dmy => Self::Dmy,
+        }
+    }
+}
+
+/// What the absence of a record means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The whole roster: what is absent is gone
+    Bulk,
+    /// Only what changed
+    Delta,
+}
+
+impl From<Mode> for PackageMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Bulk => Self::Bulk,
+            Mode::Delta => Self::Delta,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 valid, 1 not valid.
+
+Examples:
+  rollcall validate export.zip
+  rollcall validate export.zip --strict --output json")]
+pub(crate) struct Validate {
+    /// A folder of CSV files or a `.zip`
+    pub(crate) path: PathBuf,
+
+    /// Hold the package to the letter of the standard: every warning is an error
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, newest first
+    #[command(after_help = "Example: rollcall runs list --source springfield --limit 5")]
+    List {
+        /// Only those of this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show what a run did
+    #[command(after_help = "Examples:\n  rollcall runs show latest\n  rollcall runs show 0199f3c2 --output json")]
+    Show {
+        /// The run: its id, the beginning of its id, or `latest`
+        id: String,
+    },
+    /// List the records that a run refused
+    #[command(after_help = "\
+Examples:
+  rollcall runs rejects latest --summary
+  rollcall runs rejects 0199f3c2 --format csv > rejects.csv")]
+    Rejects {
+        /// The run: its id, the beginning of its id, or `latest`
+        id: String,
+        /// The format of the list [default: lines to read, or JSON with `--output json`]
+        #[arg(long, value_name = "FORMAT", value_enum)]
+        format: Option<RejectFormat>,
+        /// Only how many, by kind, code and field
+        #[arg(long)]
+        summary: bool,
+    },
+}
+
+/// The format of a list of rejects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RejectFormat {
+    /// A CSV file with a header
+    Csv,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Equal rosters give equal files, byte by byte, and `rollcall import` reads them back.
+
+Example: rollcall export out --source springfield")]
+pub(crate) struct Export {
+    /// The folder to write into; it is made if it is not there
+    pub(crate) dir: PathBuf,
+
+    /// The source
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sources {
+    /// List the sources with what is stored of them
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Bring the database's tables up to date; other commands do so by themselves
+    Migrate,
+    /// Show which migrations have been run
+    Status,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Equal numbers give an equal district. Each generation is the one before it after some renames, drops, adds and deletes.
+
+Examples:
+  rollcall generate autumn --students 2000 --seed 7
+  rollcall generate winter --students 2000 --seed 7 --generation 1 --churn 0.02")]
+pub(crate) struct Generate {
+    /// The folder to write into; it is made if it is not there
+    pub(crate) dir: PathBuf,
+
+    /// How many students
+    #[arg(long, value_name = "N")]
+    pub(crate) students: u32,
+
+    /// The number that decides all names and timetables
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// How many times the district has changed since it began
+    #[arg(long, value_name = "G", default_value_t = 0)]
+    pub(crate) generation: u32,
+
+    /// How much of the district changes from one generation to the next
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = share)]
+    pub(crate) churn: f64,
+
+    /// The version of OneRoster
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t = Version::V1p2)]
+    pub(crate) version: Version,
+}
+
+/// A version of OneRoster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Version {
+    /// OneRoster 1.1
+    #[value(name = "1.1")]
+    V1p1,
+    /// OneRoster 1.2
+    #[value(name = "1.2")]
+    V1p2,
+}
+
+impl From<Version> for ExportVersion {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V1p1 => Self::V1_1,
+            Version::V1p2 => Self::V1_2,
+        }
+    }
+}
+
+/// Checks a source's name as the configuration does.
+fn source_name(name: &str) -> Result<String, String> {
+    crate::config::check_source_name(name)?;
+    Ok(name.to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("give a share between 0 and 1, such as 0.02".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_database_url_is_not_shown() {
+        let cli =
+            Cli::try_parse_from(["rollcall", "--database-url", "postgres://u:hunter2@h/d", "db", "status"]).unwrap();
+        assert!(!format!("{cli:?}").contains("hunter2"));
+    }
+}

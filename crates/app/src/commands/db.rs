@@ -1,0 +1,24 @@
+//! `rollcall db`
+
+use anyhow::Result;
+
+use super::Context;
+use crate::cli::Db;
+use crate::failure::Exit;
+use crate::screens::listing;
+use crate::wiring;
+
+pub(super) async fn run(context: &mut Context, arguments: &Db) -> Result<Exit> {
+    let config = context.config()?;
+    let url = config.database_url(context.global.database_url.as_ref());
+    if let Db::Migrate = arguments {
+        wiring::database(&url).await?;
+    }
+    let state = wiring::migrations(&url).await?;
+    if context.output.is_json() {
+        context.output.json(&state)?;
+    } else {
+        context.output.text(&listing::database(&state))?;
+    }
+    Ok(Exit::Done)
+}

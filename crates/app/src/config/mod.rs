@@ -1,0 +1,196 @@
+//! The configuration file, `rollcall.toml`.
+//!
+//! Keys of this version:
+//!
+//! - `[database] url`: the store, `sqlite://rollcall.db` unless `DATABASE_URL` or `--database-url` say otherwise;
+//! - any number of `[[source]]`, see [`SourceConfig`].
+//!
+//! A key that is not known is an error that names the nearest known one; every error points at its line and column.
+
+mod mistake;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::mistake::Mistake;
+pub(crate) use self::source::{SourceConfig, check_source_name};
+use crate::failure::Failure;
+
+/// The file that is read if it is there and no other is named.
+const DEFAULT_FILE: &str = "rollcall.toml";
+
+/// The store that is used if nothing names one.
+const DEFAULT_DATABASE: &str = "sqlite://rollcall.db";
+
+/// Everything that is configured.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    database: Option<SecretString>,
+    sources: Vec<SourceConfig>,
+}
+
+/// `[database]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSection {
+    url: SecretString,
+}
+
+impl Config {
+    /// Reads `file`, or the default file if it is there.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Self::parse(&path, &text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => Ok(Self::default()),
+            Err(error) => {
+                let failure = Failure::new("config.unreadable", format!("cannot read `{}`: {error}", path.display()));
+                Err(failure.hint("`--config` names the configuration file").into())
+            }
+        }
+    }
+
+    /// Reads the text of a configuration file.
+    fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let read = || -> Result<Self, Mistake> {
+            let root = DeTable::parse(text)?.into_inner();
+            let mut config = Self::default();
+            for (key, value) in root {
+                match key.get_ref().as_ref() {
+                    "database" => {
+                        let section = DatabaseSection::deserialize(value.into_deserializer())?;
+                        config.database = Some(section.url);
+                    }
+                    "source" => config.sources = sources(value)?,
+                    "server" => {
+                        return Err(Mistake::at(
+                            key.span(),
+                            "`server` belongs to `rollcall serve`, which this version does not have; remove the section",
+                        ));
+                    }
+                    unknown => return Err(Mistake::unknown_key(key.span(), unknown, &["database", "source"])),
+                }
+            }
+            Ok(config)
+        };
+        read().map_err(|mistake| mistake.in_file(path, text))
+    }
+
+    /// The address of the store: the command line and the environment before the file before the default.
+    pub(crate) fn database_url(&self, given: Option<&SecretString>) -> SecretString {
+        use secrecy::ExposeSecret as _;
+        given
+            .filter(|url| !url.expose_secret().is_empty())
+            .or(self.database.as_ref())
+            .cloned()
+            .unwrap_or_else(|| SecretString::from(DEFAULT_DATABASE))
+    }
+
+    /// The configured source of that name.
+    pub(crate) fn source(&self, name: &str) -> Option<&SourceConfig> {
+        self.sources.iter().find(|source| source.name() == name)
+    }
+
+    /// All configured sources.
+    pub(crate) fn sources(&self) -> &[SourceConfig] {
+        &self.sources
+    }
+}
+
+fn sources(value: Spanned<DeValue<'_>>) -> Result<Vec<SourceConfig>, Mistake> {
+    let span = value.span();
+    let DeValue::Array(tables) = value.into_inner() else {
+        return Err(Mistake::at(span, "`source` is a list; write `[[source]]` with two brackets"));
+    };
+    let mut names = BTreeSet::new();
+    let mut sources = Vec::new();
+    for table in tables {
+        let span = table.span();
+        let source = source::read(table)?;
+        if !names.insert(source.name().to_owned()) {
+            return Err(Mistake::at(span, format!("there are two sources named `{}`", source.name())));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("rollcall.toml"), text).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_source_is_read_with_its_settings() {
+        let config = read(
+            r#"
+            [database]
+            url = "postgres://rollcall:hunter2@db/rosters"
+
+            [[source]]
+            name = "springfield"
+            kind = "oneroster-csv"
+            path = "drops/springfield"
+            demographics = true
+            slash_dates = "mdy"
+            end_dates = "inclusive"
+            encoding = "windows-1252"
+            mode = "bulk"
+            totals = "ignore"
+            guards = { delete_percent = 5, delete_max = 100 }
+            "#,
+        )
+        .unwrap();
+        insta::assert_debug_snapshot!(config);
+    }
+
+    #[test]
+    fn the_stronger_word_on_the_database_counts() {
+        let config = read("[database]\nurl = \"sqlite://a.db\"").unwrap();
+        let url = |config: &Config, given: Option<&str>| {
+            config.database_url(given.map(SecretString::from).as_ref()).expose_secret().to_owned()
+        };
+        assert_eq!(url(&config, None), "sqlite://a.db");
+        assert_eq!(url(&config, Some("")), "sqlite://a.db");
+        assert_eq!(url(&config, Some("sqlite://b.db")), "sqlite://b.db");
+        assert_eq!(url(&Config::default(), None), "sqlite://rollcall.db");
+    }
+
+    #[test]
+    fn mistakes_are_shown_where_they_are() {
+        let broken = [
+            "[databse]\nurl = \"sqlite://a.db\"",
+            "[database]\nurll = \"sqlite://a.db\"",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\nslash_date = \"mdy\"",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\nslash_dates = \"ymd\"",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\nguards = { delete_procent = 3 }",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\nguards = { delete_percent = 300 }",
+            "[[source]]\nname = \"a\"\nkind = \"powerschool\"",
+            "[[source]]\nname = \"a\"",
+            "[[source]]\nkind = \"oneroster-csv\"",
+            "[[source]]\nname = \" a\"\nkind = \"oneroster-csv\"",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\nschedule = \"0 2 * * *\"",
+            "[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"\n[[source]]\nname = \"a\"\nkind = \"oneroster-csv\"",
+            "[source]\nname = \"a\"",
+            "[server]\nlisten = \"127.0.0.1:8080\"",
+            "[database\nurl = 3",
+        ];
+        let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
+        insta::assert_snapshot!(screens.join("\n\n"));
+    }
+}

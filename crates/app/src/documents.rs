@@ -1,0 +1,314 @@
+//! The JSON documents that are not a run's report: those of failures, listings and validations.
+
+use std::collections::BTreeMap;
+
+use rollcall_domain::ports::RejectRow;
+use rollcall_domain::report::{RunError, RunReport};
+use rollcall_domain::{Counts, Kind, PerKind};
+use serde::{Serialize, Serializer};
+
+/// The report of a run that failed before it became one: the same shape, with `run_id` null.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailedEarly<'a> {
+    run_id: Option<()>,
+    source: Option<&'a str>,
+    status: &'static str,
+    mode: Option<()>,
+    note: Option<()>,
+    #[serde(serialize_with = "by_kind")]
+    counts: PerKind<Counts>,
+    skipped: [(); 0],
+    warnings: [(); 0],
+    held_by: [(); 0],
+    duration_ms: u64,
+    error: &'a RunError,
+}
+
+impl<'a> FailedEarly<'a> {
+    /// The document for `error`, on the source that the command named.
+    pub(crate) fn new(source: Option<&'a str>, error: &'a RunError) -> Self {
+        Self {
+            run_id: None,
+            source,
+            status: "failed",
+            mode: None,
+            note: None,
+            counts: PerKind::default(),
+            skipped: [],
+            warnings: [],
+            held_by: [],
+            duration_ms: 0,
+            error,
+        }
+    }
+}
+
+/// Several runs, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct Runs<'a> {
+    /// The reports.
+    pub(crate) runs: Vec<&'a RunReport>,
+}
+
+/// One reject: its code and field are those of its first finding.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reject<'a> {
+    kind: Kind,
+    sourced_id: Option<&'a str>,
+    code: &'static str,
+    field: Option<&'a str>,
+    location: &'a str,
+    message: String,
+    record: Option<&'a serde_json::Value>,
+    findings: &'a [rollcall_domain::Finding],
+}
+
+impl<'a> Reject<'a> {
+    /// The document of a stored reject.
+    pub(crate) fn new(row: &'a RejectRow) -> Self {
+        let first = row.findings.first();
+        Self {
+            kind: row.kind,
+            sourced_id: row.sourced_id.as_ref().map(rollcall_domain::SourcedId::as_str),
+            code: first.map_or("", |finding| finding.code.as_str()),
+            field: first.and_then(|finding| finding.field.as_deref()),
+            location: &row.location,
+            message: joined_messages(row),
+            record: row.record.as_ref(),
+            findings: &row.findings,
+        }
+    }
+
+    /// The reject as a row of a CSV file, in the order of [`Reject::COLUMNS`].
+    pub(crate) fn into_cells(self) -> [String; 7] {
+        [
+            self.kind.to_string(),
+            self.sourced_id.unwrap_or_default().to_owned(),
+            self.code.to_owned(),
+            self.field.unwrap_or_default().to_owned(),
+            self.location.to_owned(),
+            self.message,
+            self.record.map(ToString::to_string).unwrap_or_default(),
+        ]
+    }
+
+    /// The header of the CSV file.
+    pub(crate) const COLUMNS: [&'static str; 7] =
+        ["kind", "sourced_id", "code", "field", "location", "message", "record"];
+}
+
+/// All messages of a reject, in one text.
+pub(crate) fn joined_messages(row: &RejectRow) -> String {
+    let mut joined = String::new();
+    for finding in &row.findings {
+        if !joined.is_empty() {
+            joined.push_str("; ");
+        }
+        joined.push_str(&finding.message);
+    }
+    joined
+}
+
+/// How many rejects say the same of the same field.
+#[derive(Debug, Serialize)]
+pub(crate) struct RejectSummary {
+    /// The groups, by kind, code and field.
+    pub(crate) summary: Vec<RejectGroup>,
+}
+
+/// Rejects of one kind, code and field.
+#[derive(Debug, Serialize)]
+pub(crate) struct RejectGroup {
+    /// The kind of the records.
+    pub(crate) kind: Kind,
+    /// The rule.
+    pub(crate) code: String,
+    /// The field.
+    pub(crate) field: Option<String>,
+    /// How many.
+    pub(crate) count: u64,
+}
+
+/// What a validation found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Validation {
+    /// Whether there is no error.
+    pub(crate) valid: bool,
+    /// Everything found.
+    pub(crate) findings: Vec<PackageFinding>,
+}
+
+impl Validation {
+    /// A package that cannot be validated at all.
+    pub(crate) fn refused(error: &RunError) -> Self {
+        Self { valid: false, findings: PackageFinding::of_refusal(error) }
+    }
+}
+
+/// One finding of a validation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PackageFinding {
+    /// `error` or `warning`.
+    pub(crate) severity: Severity,
+    /// The rule.
+    pub(crate) code: String,
+    /// The file.
+    pub(crate) file: Option<String>,
+    /// The line; the header is line 1.
+    pub(crate) line: Option<u64>,
+    /// The field.
+    pub(crate) field: Option<String>,
+    /// What is wrong and what to do.
+    pub(crate) message: String,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// The record or the package is refused.
+    Error,
+    /// It is accepted.
+    Warning,
+}
+
+impl Severity {
+    /// The word in the document.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl PackageFinding {
+    /// The findings of a package that was refused as a whole.
+    pub(crate) fn of_refusal(error: &RunError) -> Vec<Self> {
+        if error.problems.is_empty() {
+            return vec![Self {
+                severity: Severity::Error,
+                code: error.code.clone(),
+                file: None,
+                line: None,
+                field: None,
+                message: error.message.clone(),
+            }];
+        }
+        let of_problem = |problem: &rollcall_domain::ports::Problem| {
+            let (file, line) = problem.place.as_deref().map_or((None, None), split_location);
+            Self {
+                severity: Severity::Error,
+                code: problem.code.to_string(),
+                file,
+                line,
+                field: None,
+                message: problem.message.clone(),
+            }
+        };
+        error.problems.iter().map(of_problem).collect()
+    }
+}
+
+/// Splits `users.csv:12` into the file and the line.
+pub(crate) fn split_location(location: &str) -> (Option<String>, Option<u64>) {
+    match location.rsplit_once(':') {
+        Some((file, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) && !line.is_empty() => {
+            (Some(file.to_owned()), line.parse().ok())
+        }
+        _ if location.is_empty() => (None, None),
+        _ => (Some(location.to_owned()), None),
+    }
+}
+
+/// All sources.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sources<'a> {
+    /// The sources, by name.
+    pub(crate) sources: Vec<Source<'a>>,
+}
+
+/// A source: stored, configured, or both.
+#[derive(Debug, Serialize)]
+pub(crate) struct Source<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// What sort of source it is.
+    pub(crate) kind: &'a str,
+    /// Whether the configuration names it.
+    pub(crate) configured: bool,
+    /// Whether demographics are stored for it.
+    pub(crate) demographics: bool,
+    /// How many live records it has.
+    #[serde(serialize_with = "by_kind")]
+    pub(crate) live: PerKind<u64>,
+    /// Its last run.
+    pub(crate) last_run: Option<&'a RunReport>,
+}
+
+/// What an export wrote.
+#[derive(Debug, Serialize)]
+pub(crate) struct Export<'a> {
+    /// The source.
+    pub(crate) source: &'a str,
+    /// The folder.
+    pub(crate) path: String,
+    /// How many records of each kind.
+    #[serde(serialize_with = "by_kind")]
+    pub(crate) records: PerKind<u64>,
+}
+
+/// What `generate` wrote.
+#[derive(Debug, Serialize)]
+pub(crate) struct Generated {
+    /// The folder.
+    pub(crate) path: String,
+    /// The version of OneRoster.
+    pub(crate) version: &'static str,
+    /// How many records of each kind.
+    #[serde(serialize_with = "by_kind")]
+    pub(crate) records: PerKind<u64>,
+}
+
+/// The state of a database.
+#[derive(Debug, Serialize)]
+pub(crate) struct Database {
+    /// The address, without a password.
+    pub(crate) database: String,
+    /// Migrations that have been run, oldest first.
+    pub(crate) applied: Vec<String>,
+    /// Migrations that have not.
+    pub(crate) pending: Vec<String>,
+}
+
+fn by_kind<T: Serialize, S: Serializer>(table: &PerKind<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(table.iter())
+}
+
+/// Counts by kind, code and field.
+pub(crate) type RejectTally = BTreeMap<(Kind, String, Option<String>), u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_from_before_a_run_has_the_shape_of_a_report() {
+        let error = RunError { code: "store.unavailable".to_owned(), message: "no".to_owned(), problems: Vec::new() };
+        let early = serde_json::to_value(FailedEarly::new(Some("a"), &error)).unwrap();
+        let report = RunReport::begun(rollcall_domain::RunId(uuid::Uuid::nil()), "a");
+        let report = serde_json::to_value(report).unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&early), keys(&report));
+        assert_eq!(early["counts"], report["counts"]);
+        assert_eq!(early["run_id"], serde_json::Value::Null);
+        assert_eq!(early["skipped"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_location_comes_apart_into_file_and_line() {
+        assert_eq!(split_location("users.csv:12"), (Some("users.csv".to_owned()), Some(12)));
+        assert_eq!(split_location("users.csv"), (Some("users.csv".to_owned()), None));
+        assert_eq!(split_location("C:/x.csv"), (Some("C:/x.csv".to_owned()), None));
+    }
+}

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use super::Failure;
 use super::guards::Impact;
 use super::session::{FETCH_BATCH, Session, touch};
-use super::table::{Entry, flag};
+use super::table::{Entry, Flags, flag};
 use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange};
 use crate::vocabulary::OrgType;
 use crate::{Code, Finding, Kind, Record, RefField, SourcedId};
@@ -24,7 +24,11 @@ impl Session<'_> {
     pub(super) async fn derive_deletions(&mut self, summary: &PullSummary) -> Result<Deletions, Failure> {
         let mut gone = std::mem::take(&mut self.later.deleted);
         // From the last kind to the first: a record that stays because others refer to it keeps what it refers to.
+        let any_snapshot = summary.coverage.iter().any(|(_, coverage)| *coverage == Coverage::Snapshot);
         for kind in Kind::ALL.into_iter().rev() {
+            if any_snapshot {
+                self.keep_parents_of_refused(kind).await?;
+            }
             if summary.coverage[kind] == Coverage::Snapshot {
                 self.derive_absent(kind, &mut gone).await?;
             }
@@ -92,36 +96,54 @@ impl Session<'_> {
         self.retain(kind, retained).await
     }
 
+    /// A refused record is not an absent one (R5): what is stored of it stays, and so does what that requires.
+    async fn keep_parents_of_refused(&mut self, kind: Kind) -> Result<(), Failure> {
+        let stays = |entry: &Entry| entry.was_live() && entry.has(flag::REJECTED);
+        if !self.table(kind).is_some_and(|table| table.iter().any(stays)) {
+            return Ok(());
+        }
+        let mut pages = self.store.fingerprints(self.source, kind);
+        while let Some(page) = pages.next().await {
+            let refused: Vec<_> = page?
+                .into_iter()
+                .map(|stored| stored.sourced_id)
+                .filter(|id| self.entry(kind, id).is_some_and(stays))
+                .collect();
+            self.mark_required(kind, &refused).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that what these stored records require is referred to.
+    async fn mark_required(&mut self, kind: Kind, ids: &[SourcedId]) -> Result<(), Failure> {
+        let known = self.fetch(kind, ids.iter()).await?;
+        for stored in known.into_values().filter_map(|fetched| fetched.stored) {
+            let mut required = Vec::new();
+            stored.record.each_reference(|reference| {
+                if reference.field.is_required() {
+                    required.push((reference.field.target(), reference.target.clone()));
+                }
+            });
+            for (target_kind, target) in required {
+                self.entry_mut(target_kind, &target).set(flag::REFERENCED);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps absent records to which records of this run refer, and what they refer to in turn (R7).
     async fn retain(&mut self, kind: Kind, retained: Vec<SourcedId>) -> Result<(), Failure> {
-        for chunk in retained.chunks(FETCH_BATCH) {
-            let known = self.fetch(kind, chunk.iter()).await?;
-            for id in chunk {
-                let record = known.get(id).and_then(|fetched| fetched.stored.as_ref()).map(|stored| &stored.record);
-                if let Some(record) = record {
-                    let mut required = Vec::new();
-                    record.each_reference(|reference| {
-                        if reference.field.is_required() {
-                            required.push((reference.field.target(), reference.target.clone()));
-                        }
-                    });
-                    for (target_kind, target) in required {
-                        self.entry_mut(target_kind, &target).set(flag::REFERENCED);
-                    }
-                }
-                self.counts[kind].retained += 1;
-                self.warn_of_stored(
-                    kind,
-                    Some(id.clone()),
-                    Finding::whole(
-                        Code::RefRetained,
-                        format!(
-                            "the {} is absent and is kept, because records of this run refer to it",
-                            kind.singular()
-                        ),
-                    ),
-                );
-            }
+        self.mark_required(kind, &retained).await?;
+        for id in retained {
+            self.counts[kind].retained += 1;
+            self.warn_of_stored(
+                kind,
+                Some(id.clone()),
+                Finding::whole(
+                    Code::RefRetained,
+                    format!("the {} is absent and is kept, because records of this run refer to it", kind.singular()),
+                ),
+            );
         }
         Ok(())
     }
@@ -164,15 +186,19 @@ impl Session<'_> {
             if entry.has(flag::GONE) || (child.deleted.is_some() && !child.staged) {
                 continue;
             }
+            let mut stays = false;
             if entry.has(flag::SEEN) {
                 // The source sent the child and deleted what it belongs to: the child is refused like any other that
-                // arrives without it.
+                // arrives without it. What is stored of it stays where that belongs elsewhere.
                 let Some(fetched) = known.get(&child.sourced_id) else { continue };
-                let record =
-                    fetched.staged.clone().or_else(|| fetched.stored.as_ref().map(|stored| stored.record.clone()));
-                let Some(record) = record else { continue };
+                let stored = fetched.stored.as_ref().map(|stored| &stored.record);
+                let Some(record) = fetched.staged.as_ref().or(stored).cloned() else { continue };
+                stays = stored.is_some_and(|stored| self.has_all_it_requires(stored));
                 self.take_back(kind, &child.sourced_id, Some(fetched));
                 self.refuse_for_reference(record, entry.position(), field, false);
+            }
+            if stays {
+                continue;
             }
             if entry.was_live() {
                 self.entry_mut(kind, &child.sourced_id).set(flag::GONE);
@@ -196,15 +222,14 @@ impl Session<'_> {
             let mut further = Vec::new();
             for field in RefField::ALL.into_iter().filter(|field| field.is_required()) {
                 let kind = field.holder();
-                // A complete roster names its children itself.
-                let is_switched_off = kind == Kind::Demographics && !self.options.demographics;
-                if summary.coverage[kind] == Coverage::Snapshot || is_switched_off {
+                if kind == Kind::Demographics && !self.options.demographics {
                     continue;
                 }
+                let is_complete = summary.coverage[kind] == Coverage::Snapshot;
                 let of_kind: Vec<_> =
                     parents.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
                 for chunk in of_kind.chunks(FETCH_BATCH) {
-                    self.revive_along(field, chunk, &mut further).await?;
+                    self.revive_along(field, chunk, is_complete, &mut further).await?;
                 }
             }
             parents = further;
@@ -216,26 +241,27 @@ impl Session<'_> {
         &mut self,
         field: RefField,
         parents: &[SourcedId],
+        is_complete: bool,
         further: &mut Vec<(Kind, SourcedId)>,
     ) -> Result<(), Failure> {
         let kind = field.holder();
         self.load_for(kind).await?;
         self.flush().await?;
         let children = self.store.holders(self.source, self.run, field, parents).await?;
+        // A complete roster names its children itself; one that it names and that was refused is not deleted.
+        let may_return = |flags: Flags| {
+            flags & (flag::SEEN | flag::GONE | flag::REVIVED) == 0 && (!is_complete || flags & flag::REJECTED != 0)
+        };
         let candidates: Vec<_> = children
             .into_iter()
             .filter(|child| !child.staged && child.deleted == Some(DeleteReason::Cascade))
             .map(|child| child.sourced_id)
-            .filter(|id| self.flags(kind, id) & (flag::SEEN | flag::GONE | flag::REVIVED) == 0)
+            .filter(|id| may_return(self.flags(kind, id)))
             .collect();
         let known = self.fetch(kind, candidates.iter()).await?;
         for sourced_id in candidates {
             let Some(stored) = known.get(&sourced_id).and_then(|fetched| fetched.stored.as_ref()) else { continue };
-            let mut complete = true;
-            stored.record.each_reference(|reference| {
-                complete &= !reference.field.is_required() || self.is_there(reference.field.target(), reference.target);
-            });
-            if complete {
+            if self.has_all_it_requires(&stored.record) {
                 self.entry_mut(kind, &sourced_id).set(flag::REVIVED);
                 self.counts[kind].restored += 1;
                 self.stage(StagedChange::Revive { kind, sourced_id: sourced_id.clone() });
@@ -243,6 +269,10 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn has_all_it_requires(&self, record: &Record) -> bool {
+        self.missing_reference(record).is_none()
     }
 
     async fn count_schools(&mut self, gone: &[(Kind, SourcedId)]) -> Result<u64, Failure> {

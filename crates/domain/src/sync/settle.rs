@@ -516,7 +516,7 @@ impl Session<'_> {
     }
 
     /// The first required reference of a record whose target is not there, and whether the target was refused.
-    fn missing_reference(&self, record: &Record) -> Option<(RefField, SourcedId, bool)> {
+    pub(super) fn missing_reference(&self, record: &Record) -> Option<(RefField, SourcedId, bool)> {
         let mut missing = None;
         record.each_reference(|reference| {
             let kind = reference.field.target();

@@ -61,7 +61,7 @@ pub enum ExportError {
         field: Text,
     },
     /// A change was written into a bulk package, or a bare record into a delta package.
-    #[error("a bulk package takes records, and a delta package takes changes; this is a {}", if *delta { "delta" } else { "bulk" })]
+    #[error("a bulk package takes records, and a delta package takes changes; this is a {} package", if *delta { "delta" } else { "bulk" })]
     WrongMode {
         /// Whether the package is a delta.
         delta: bool,

@@ -31,3 +31,6 @@ mod writer;
 pub use columns::ExportVersion;
 pub use error::ExportError;
 pub use writer::{ExportOptions, PackageWriter, RowMeta, RowStatus, WrittenPackage};
+
+#[cfg(test)]
+mod tests;

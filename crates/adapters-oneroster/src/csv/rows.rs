@@ -1,0 +1,141 @@
+//! The rows of one file: what cannot be a row is refused here, what can goes on to be mapped.
+
+use rollcall_domain::ports::Item;
+use rollcall_domain::{Code, Finding, Location, Reject, SourcedId, Warning};
+
+use super::header::Row;
+use super::output::Output;
+use super::package::Package;
+use super::records::{Records, Step};
+use super::survey::SurveyedFile;
+use super::table::{Column, Table};
+use super::text;
+use crate::config::TextEncoding;
+use crate::error::CsvError;
+
+/// What became of the rows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// Rows whose structure or text made no sense.
+    pub(crate) unreadable: u64,
+}
+
+/// Reads every row of a file and hands the readable ones to `each`.
+pub(crate) fn read(
+    package: &mut Package,
+    file: &SurveyedFile,
+    encoding: TextEncoding,
+    output: &mut Output,
+    mut each: impl FnMut(&mut Output, Row<'_>, Location) -> Result<(), CsvError>,
+) -> Result<Tally, CsvError> {
+    let place = &file.entry.place;
+    let damaged = |cause| CsvError::Damaged { place: place.to_string(), cause };
+    let header = &file.header;
+    let text = text::decode(package.read(&file.entry)?, encoding).map_err(damaged)?;
+    let mut records = Records::new(text.bytes);
+    let mut tally = Tally::default();
+    records.step(None).map_err(damaged)?;
+    loop {
+        let step = records.step(Some(header.width())).map_err(damaged)?;
+        if step == Step::End {
+            return Ok(tally);
+        }
+        let location = Location::line(place, records.line());
+        match readable(&records, step, file) {
+            Ok(text) => {
+                note_oddities(&records, file, &location, output)?;
+                each(output, Row { header, text, cells: records.cells() }, location)?;
+            }
+            Err(finding) => {
+                tally.unreadable += 1;
+                output.reject(Reject {
+                    kind: file.table.kind(),
+                    sourced_id: own_id(&records, file, finding.code),
+                    location,
+                    findings: vec![finding],
+                    // The cells cannot be told apart, so a password could hide in any of them.
+                    record: None,
+                })?;
+            }
+        }
+    }
+}
+
+/// The text of a record, or why it is none.
+fn readable<'r, R: std::io::BufRead>(
+    records: &'r Records<R>,
+    step: Step,
+    file: &SurveyedFile,
+) -> Result<&'r str, Finding> {
+    let header = &file.header;
+    if step == Step::BadQuotes {
+        return Err(Finding::whole(
+            Code::CsvMalformed,
+            "a quote is opened in this row and never closed; double the quotes inside cells and export again",
+        ));
+    }
+    let count = records.cells().len();
+    let surplus_is_blank = || (header.width()..count).all(|index| records.cell(index).trim_ascii().is_empty());
+    if count < header.named_width() || (count > header.width() && !surplus_is_blank()) {
+        return Err(Finding::whole(
+            Code::CsvMalformed,
+            format!(
+                "the row has {count} cells and the header {}; a comma inside a cell needs quotes around the cell",
+                header.named_width()
+            ),
+        ));
+    }
+    let bytes = records.bytes();
+    match std::str::from_utf8(bytes) {
+        // No database takes a NUL inside a text.
+        Ok(text) if !bytes.contains(&0) => Ok(text),
+        _ => Err(Finding::whole(
+            Code::EncodingInvalid,
+            "the row is not valid UTF-8 text; export the file as UTF-8, or set `encoding = \"windows-1252\"` for the source",
+        )),
+    }
+}
+
+/// The id of a row that cannot be read otherwise, if it can be trusted. A row without one withholds deletions (R5).
+fn own_id<R: std::io::BufRead>(records: &Records<R>, file: &SurveyedFile, code: Code) -> Option<SourcedId> {
+    // A row of roles.csv is part of a user, and its own id says nothing of which.
+    if file.table == Table::Roles {
+        return None;
+    }
+    let cells_are_sound = code == Code::EncodingInvalid;
+    // Where a row is broken only the cells before the break stand where they should; and where the file breaks off,
+    // rows behind it are missing as well.
+    if !cells_are_sound && (!file.header.is_first(Column::SourcedId) || records.is_cut_off()) {
+        return None;
+    }
+    let cell = records.cell(file.header.cell_of(Column::SourcedId)?);
+    SourcedId::new(std::str::from_utf8(cell).ok()?.trim()).ok()
+}
+
+fn note_oddities<R: std::io::BufRead>(
+    records: &Records<R>,
+    file: &SurveyedFile,
+    location: &Location,
+    output: &mut Output,
+) -> Result<(), CsvError> {
+    let oddities = records.oddities();
+    let has_surplus = records.cells().len() > file.header.width();
+    let mut warn = |code, message: &str| {
+        output.push(Item::Warning(Warning {
+            kind: Some(file.table.kind()),
+            sourced_id: None,
+            location: location.clone(),
+            finding: Finding::whole(code, message),
+        }))
+    };
+    if has_surplus {
+        warn(Code::CsvMalformed, "the row has more cells than the header; the surplus ones are blank")?;
+    }
+    if oddities.stray_quote {
+        warn(Code::FieldLenient, "a quote inside a quoted cell is not doubled; it was taken as it stands")?;
+    }
+    if oddities.line_break {
+        warn(Code::FieldLenient, "a cell holds a line break, which OneRoster does not allow; it was kept")?;
+    }
+    Ok(())
+}

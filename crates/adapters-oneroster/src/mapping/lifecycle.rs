@@ -1,0 +1,90 @@
+//! The two life-cycle columns that every file begins with.
+
+use rollcall_domain::Code;
+
+use super::fields::Fields;
+use super::value::{self, Status, Written};
+use crate::config::PackageMode;
+use crate::csv::table::Column;
+
+/// What a row says about the life of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifecycle {
+    /// The record is gone.
+    pub(crate) deleted: bool,
+    /// When the source last changed it, in milliseconds since 1970 UTC.
+    pub(crate) modified_ms: Option<i64>,
+}
+
+/// Reads `status` and `dateLastModified`.
+pub(crate) fn read(fields: &mut Fields<'_>, mode: PackageMode) -> Lifecycle {
+    Lifecycle { deleted: status(fields, mode) == Status::ToBeDeleted, modified_ms: modified_ms(fields, mode) }
+}
+
+fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {
+    let text = fields.raw(Column::Status);
+    if text.is_empty() {
+        if mode == PackageMode::Delta && fields.row.has(Column::Status) {
+            fields.notes.warn(
+                Code::LifecycleUnexpected,
+                Column::Status,
+                "the row of a delta file has no status; it was taken as active",
+            );
+        }
+        return Status::Active;
+    }
+    if mode == PackageMode::Bulk {
+        fields.notes.warn(
+            Code::LifecycleUnexpected,
+            Column::Status,
+            "the row of a bulk file has a status; bulk files leave it blank",
+        );
+    }
+    match value::status(text) {
+        Some(Written::Exactly(status)) => status,
+        Some(Written::Leniently(status)) => {
+            fields.lenient(Column::Status, "`active` or `tobedeleted`");
+            status
+        }
+        None => {
+            fields.notes.warn(
+                Code::EnumUnknown,
+                Column::Status,
+                "the status is neither `active` nor `tobedeleted`; the row was taken as active",
+            );
+            Status::Active
+        }
+    }
+}
+
+fn modified_ms(fields: &mut Fields<'_>, mode: PackageMode) -> Option<i64> {
+    let text = fields.raw(Column::DateLastModified);
+    if text.is_empty() {
+        if mode == PackageMode::Delta && fields.row.has(Column::DateLastModified) {
+            fields.notes.warn(
+                Code::LifecycleUnexpected,
+                Column::DateLastModified,
+                "the row of a delta file has no dateLastModified; it was applied whatever its age",
+            );
+        }
+        return None;
+    }
+    if mode == PackageMode::Bulk {
+        fields.notes.warn(
+            Code::LifecycleUnexpected,
+            Column::DateLastModified,
+            "the row of a bulk file has a dateLastModified; bulk files leave it blank",
+        );
+    }
+    match value::instant_ms(text) {
+        Some(Written::Exactly(milliseconds)) => Some(milliseconds),
+        Some(Written::Leniently(milliseconds)) => {
+            fields.lenient(Column::DateLastModified, "YYYY-MM-DDTHH:MM:SS.sssZ");
+            Some(milliseconds)
+        }
+        None => {
+            fields.dropped(Column::DateLastModified, "YYYY-MM-DDTHH:MM:SS.sssZ");
+            None
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `roles.csv` of 1.2, and the role column that 1.0 and 1.1 have in `users.csv`.
+
+use rollcall_domain::entities::Role;
+use rollcall_domain::vocabulary::{RoleType, UserRole};
+use rollcall_domain::{Code, SourcedId};
+
+use super::fields::{Fields, Token};
+use crate::csv::table::{Column, Version};
+
+/// One row of `roles.csv`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleRow {
+    /// Whose role it is.
+    pub(crate) user: SourcedId,
+    /// The role, with the row's own id.
+    pub(crate) role: Role,
+}
+
+pub(crate) fn map(fields: &mut Fields<'_>) -> Option<RoleRow> {
+    let sourced_id = fields.sourced_id();
+    let user = fields.required_reference(Column::UserSourcedId);
+    let role = user_role(fields);
+    let role_type = role_type(fields);
+    let org = fields.expected_reference(Column::OrgSourcedId);
+    let begin_date = fields.date(Column::BeginDate);
+    let end_date = fields.end_date(Column::EndDate);
+    Some(RoleRow {
+        user: user?,
+        role: Role {
+            role: role?,
+            org,
+            role_type,
+            begin_date,
+            end_date,
+            user_profile: fields.text(Column::UserProfileSourcedId),
+            sourced_id: Some(sourced_id?),
+        },
+    })
+}
+
+/// Whose role a row takes away: the user and the role's own id.
+pub(crate) fn map_deletion(fields: &mut Fields<'_>) -> Option<(SourcedId, SourcedId)> {
+    let sourced_id = fields.sourced_id();
+    let user = fields.required_reference(Column::UserSourcedId);
+    Some((user?, sourced_id?))
+}
+
+/// What a user is. A user without a role that can be read is refused: nobody can say what the user may do.
+pub(crate) fn user_role(fields: &mut Fields<'_>) -> Option<UserRole> {
+    match fields.token(Column::Role, UserRole::recognise) {
+        Token::Known(role) => {
+            if fields.rules.version < Version::V1_2 && is_new_in_1_2(&role) {
+                fields.notes.warn(
+                    Code::EnumUnknown,
+                    Column::Role,
+                    "the role belongs to OneRoster 1.2, not to this version; it was kept",
+                );
+            }
+            Some(role)
+        }
+        Token::Respelt(UserRole::Administrator) if fields.raw(Column::Role) == "administrator" => {
+            if fields.rules.version == Version::V1_2 {
+                fields.notes.warn(
+                    Code::EnumUnknown,
+                    Column::Role,
+                    "the role `administrator` belongs to OneRoster 1.1; 1.2 says which sort; it was kept",
+                );
+            }
+            Some(UserRole::Administrator)
+        }
+        Token::Respelt(role) => {
+            fields.lenient(Column::Role, "a role in the standard's spelling, such as `student`");
+            Some(role)
+        }
+        Token::Unknown(_) => {
+            fields.notes.refuse(
+                Code::EnumUnknown,
+                Column::Role,
+                "the role is none of those that OneRoster knows (student, teacher, aide, guardian, parent, relative, \
+                 proctor, counselor, principal, administrator and so on); correct it and export again",
+            );
+            None
+        }
+        Token::Blank => {
+            fields.notes.refuse(
+                Code::FieldMissing,
+                Column::Role,
+                "the role is blank; what the user is cannot be guessed",
+            );
+            None
+        }
+    }
+}
+
+fn is_new_in_1_2(role: &UserRole) -> bool {
+    matches!(
+        role,
+        UserRole::Counselor
+            | UserRole::DistrictAdministrator
+            | UserRole::Principal
+            | UserRole::SiteAdministrator
+            | UserRole::SystemAdministrator
+    )
+}
+
+fn role_type(fields: &mut Fields<'_>) -> RoleType {
+    match fields.token(Column::RoleType, RoleType::recognise) {
+        Token::Known(role_type @ (RoleType::Primary | RoleType::Secondary)) => role_type,
+        Token::Respelt(role_type) => {
+            fields.lenient(Column::RoleType, "`primary` or `secondary`");
+            role_type
+        }
+        // A further role is the weaker claim: it never competes with the one that the source does call primary.
+        Token::Known(_) | Token::Unknown(_) => {
+            fields.notes.warn(
+                Code::EnumUnknown,
+                Column::RoleType,
+                "the role type is neither `primary` nor `secondary`; it was taken as `secondary`",
+            );
+            RoleType::Secondary
+        }
+        Token::Blank => {
+            if fields.row.has(Column::RoleType) {
+                fields.notes.warn(
+                    Code::FieldMissing,
+                    Column::RoleType,
+                    "the role type is blank; it was taken as `secondary`",
+                );
+            }
+            RoleType::Secondary
+        }
+    }
+}
+
+/// Whether two different roles of one user claim the same id, so that a later delta cannot tell them apart.
+pub(crate) fn share_an_id(roles: &[Role]) -> bool {
+    roles.iter().enumerate().any(|(index, role)| {
+        roles[..index].iter().any(|other| other.sourced_id == role.sourced_id && !other.says_the_same_as(role))
+    })
+}

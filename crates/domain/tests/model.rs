@@ -1,6 +1,8 @@
 //! Property test of the delta rules: after any sequence of snapshots and deltas the store equals a model that knows
 //! nothing of fingerprints, staging or order.
 
+#![allow(clippy::allow_attributes, clippy::unwrap_used, missing_docs, reason = "a test")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

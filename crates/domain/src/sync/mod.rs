@@ -19,6 +19,8 @@ mod options;
 mod session;
 mod settle;
 mod table;
+#[cfg(test)]
+mod tests;
 mod warnings;
 
 use futures::channel::mpsc;
@@ -167,7 +169,11 @@ impl Attempt<'_> {
             demographics: self.options.demographics,
         };
         let mut session = Session::new(self.sync.store, &self.state, self.run, self.options, &self.description);
-        let summary = self.pull(&request, &mut session).await?;
+        let mut summary = self.pull(&request, &mut session).await?;
+        if !self.options.demographics {
+            // What is not stored is neither empty nor absent (R12).
+            summary.coverage[Kind::Demographics] = Coverage::Absent;
+        }
 
         report.note.clone_from(&summary.note);
         report.skipped.clone_from(&summary.skipped);

@@ -1,6 +1,14 @@
 //! What the tests of the use case stand on: a store in memory, a source that plays a script, and short records.
 
-#![allow(dead_code, clippy::allow_attributes, missing_docs, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::pedantic,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
 
 pub mod memory;
 

@@ -1,0 +1,662 @@
+//! The rules that must hold, each by name.
+
+#![allow(clippy::allow_attributes, clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use rollcall_domain::ports::{
+    Coverage, DeleteReason, EmptySnapshot, Hold, Item, OwnedChange, PullSummary, Repeats, RoleChange, RunStatus,
+};
+use rollcall_domain::report::RunReport;
+use rollcall_domain::sync::SyncOptions;
+use rollcall_domain::{Code, Encoder, Kind, Location, PerKind, Record, RefField, Reject, SourcedId};
+use support::memory::MemoryStore;
+use support::*;
+
+fn codes(report: &RunReport) -> Vec<Code> {
+    report.warnings.iter().map(|group| group.code).collect()
+}
+
+fn held_by(report: &RunReport) -> Vec<Code> {
+    report.held_by.iter().map(|hold| hold.code).collect()
+}
+
+fn options() -> SyncOptions {
+    SyncOptions { demographics: true, ..SyncOptions::default() }
+}
+
+fn assert_received_adds_up(report: &RunReport, explicit_deletions: u64) {
+    let sum = |of: fn(&rollcall_domain::Counts) -> u64| report.counts.iter().map(|(_, counts)| of(counts)).sum::<u64>();
+    let parts = sum(|c| c.created + c.updated + c.unchanged + c.restored + c.rejected + c.stale);
+    assert_eq!(sum(|c| c.received), parts + explicit_deletions, "{:?}", report.counts);
+}
+
+fn many_users(count: usize) -> Vec<Record> {
+    (0..count).map(|number| user(&format!("u{number}")).into()).collect()
+}
+
+#[tokio::test]
+async fn r1_the_same_input_again_changes_nothing() {
+    let store = MemoryStore::default();
+    let first = snapshot(&store, roster()).await;
+    assert_eq!(first.status, RunStatus::Succeeded);
+    assert!(first.counts.iter().all(|(_, counts)| counts.created == counts.received));
+    let (rows, feed) = (store.rows(), store.feed_len());
+    let again = snapshot(&store, roster()).await;
+    assert!(again.counts.iter().all(|(_, counts)| counts.unchanged == counts.received && counts.received > 0));
+    assert_eq!((store.rows(), store.feed_len()), (rows, feed));
+}
+
+#[test]
+fn r3_a_fingerprint_covers_content_and_ignores_order_and_vendor_role_ids() {
+    let print = |record: Record| {
+        let mut record = record;
+        record.normalise();
+        record.fingerprint(&mut Encoder::default())
+    };
+    let mut one = user("u");
+    one.grades = vec!["10".into(), "09".into()];
+    one.roles = vec![role("student", Some("a"), Some("r1")), role("aide", Some("b"), None)];
+    let mut other = user("u");
+    other.grades = vec!["09".into(), "10".into()];
+    other.roles = vec![role("aide", Some("b"), Some("r9")), role("student", Some("a"), None)];
+    assert_eq!(print(one.clone().into()), print(other.clone().into()));
+    other.email = Some("u@example.org".into());
+    assert_ne!(print(one.clone().into()), print(other.into()));
+    // Absent is not empty, and a value does not slide into its neighbour.
+    let mut left = user("u");
+    left.sms = Some("1".into());
+    let mut right = user("u");
+    right.phone = Some("1".into());
+    assert_ne!(print(left.into()), print(right.into()));
+}
+
+#[tokio::test]
+async fn r3_a_fingerprint_of_an_older_encoding_is_compared_field_by_field_and_rewritten() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    for row in store.0.lock().unwrap().rows.values_mut() {
+        row.encoding = 0;
+        row.fingerprint = rollcall_domain::Fingerprint(7);
+    }
+    let feed = store.feed_len();
+    let mut changed = user("ben");
+    changed.email = Some("ben@example.org".into());
+    let mut records = roster_without(&["ben"]);
+    records.insert(0, changed.into());
+    let report = snapshot(&store, records).await;
+    assert_eq!((report.counts[Kind::Users].unchanged, report.counts[Kind::Users].updated), (1, 1));
+    assert_eq!(store.feed_len(), feed + 1);
+    assert!(store.rows().values().all(|row| row.encoding == rollcall_domain::ENCODING_VERSION));
+}
+
+#[tokio::test]
+async fn r4_an_older_record_of_a_delta_is_stale_and_a_snapshot_does_not_care() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert_at(user("u"), Some(2_000), 2)]).await;
+    let mut older = user("u");
+    older.email = Some("old@example.org".into());
+    let report = delta(&store, vec![upsert_at(older.clone(), Some(1_999), 2)]).await;
+    assert_eq!(report.counts[Kind::Users].stale, 1);
+    assert_received_adds_up(&report, 0);
+    assert_eq!(store.row(Kind::Users, "u").record, Record::from(user("u")));
+
+    // Blank is never stale; equal is not older; the same content with a newer date only moves the date.
+    let report = delta(&store, vec![upsert_at(user("u"), Some(3_000), 2)]).await;
+    assert_eq!((report.counts[Kind::Users].unchanged, store.feed_len()), (1, 0));
+    assert_eq!(store.row(Kind::Users, "u").modified_ms, Some(3_000));
+    let report = delta(&store, vec![upsert_at(older.clone(), None, 2)]).await;
+    assert_eq!(report.counts[Kind::Users].updated, 1);
+
+    // Tombstones keep the date too.
+    delta(&store, vec![delete_at(Kind::Users, "u", Some(4_000))]).await;
+    let report = delta(&store, vec![upsert_at(user("u"), Some(3_500), 2)]).await;
+    assert_eq!(report.counts[Kind::Users].stale, 1);
+    assert!(!store.is_live(Kind::Users, "u"));
+    let report = delta(&store, vec![delete_at(Kind::Users, "u", Some(3_500))]).await;
+    assert_eq!(report.counts[Kind::Users].stale, 1);
+
+    let script = Script::new(Coverage::Snapshot, vec![upsert_at(older, Some(1), 2)]);
+    let report = sync_with(&store, &script, &mass()).await;
+    assert_eq!((report.counts[Kind::Users].restored, report.counts[Kind::Users].stale), (1, 0));
+}
+
+fn unreadable(kind: Kind, sourced_id: Option<&str>) -> Item {
+    Item::Reject(Reject {
+        kind,
+        sourced_id: sourced_id.map(id),
+        location: location(7),
+        findings: vec![rollcall_domain::Finding::whole(Code::CsvMalformed, "too many cells")],
+        record: None,
+    })
+}
+
+#[tokio::test]
+async fn r5_a_rejected_record_is_not_an_absent_one() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut items = upserts(roster_without(&["ben", "e-ben"]));
+    items.push(unreadable(Kind::Users, Some("ben")));
+    items.push(upsert(enrollment("e-ben", "class", "ben")));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!((report.counts[Kind::Users].rejected, report.counts[Kind::Users].deleted), (1, 0));
+    assert!(store.is_live(Kind::Users, "ben"));
+    assert_eq!(report.counts[Kind::Enrollments].unchanged, 2);
+}
+
+#[tokio::test]
+async fn r5_a_reject_without_an_id_withholds_deletions_by_absence_of_its_kind() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut items = upserts(roster_without(&["ben", "e-ben"]));
+    items.push(unreadable(Kind::Users, None));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert!(store.is_live(Kind::Users, "ben"));
+    assert!(!store.is_live(Kind::Enrollments, "e-ben"), "other kinds are not affected");
+    assert!(codes(&report).contains(&Code::DeletionsWithheld));
+}
+
+#[tokio::test]
+async fn r6_an_incomplete_pull_applies_nothing() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let before = store.rows();
+
+    let mut script = Script::new(Coverage::Snapshot, upserts(roster_without(&["ben"])));
+    script.failure = Some("the connection broke".to_owned());
+    let report = sync_with(&store, &script, &mass()).await;
+    assert_eq!(report.status, RunStatus::Failed);
+    assert_eq!(report.error.unwrap().message, "the connection broke");
+
+    let mut script = Script::new(Coverage::Snapshot, upserts(roster_without(&["ben"])));
+    script.summary.totals[Kind::Users] = Some(2);
+    let report = sync_with(&store, &script, &mass()).await;
+    assert_eq!(report.error.unwrap().code, "pull.short");
+
+    let mut script = Script::new(Coverage::Snapshot, upserts(roster_without(&["ada", "ben", "e-ada", "e-ben"])));
+    script.capabilities.empty_snapshot = EmptySnapshot::Fail;
+    let report = sync_with(&store, &script, &options()).await;
+    assert_eq!(report.error.unwrap().code, "collection.empty");
+    assert_eq!(store.rows(), before);
+}
+
+#[tokio::test]
+async fn r6_a_package_with_an_empty_collection_is_held() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let before = store.rows();
+    let script = Script::new(Coverage::Snapshot, upserts(roster_without(&["e-ada", "e-ben"])));
+    let report = sync_with(&store, &script, &options()).await;
+    assert_eq!((report.status, held_by(&report)), (RunStatus::Held, vec![Code::CollectionEmpty]));
+    assert_eq!(store.rows(), before);
+    assert_eq!(sync_with(&store, &script, &mass()).await.status, RunStatus::Succeeded);
+    assert!(!store.is_live(Kind::Enrollments, "e-ada"));
+}
+
+#[tokio::test]
+async fn r7_a_record_that_comes_back_keeps_its_internal_id() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let before = store.row(Kind::Users, "ben");
+    snapshot(&store, roster_without(&["ben", "e-ben"])).await;
+    assert_eq!(store.row(Kind::Users, "ben").deleted, Some(DeleteReason::Absent));
+    let report = snapshot(&store, roster()).await;
+    assert_eq!((report.counts[Kind::Users].restored, report.counts[Kind::Enrollments].restored), (1, 1));
+    assert_eq!(store.row(Kind::Users, "ben"), before);
+}
+
+#[tokio::test]
+async fn r7_an_absent_record_that_is_still_referred_to_is_retained() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let report = snapshot(&store, roster_without(&["class", "school"])).await;
+    assert_eq!((report.counts[Kind::Classes].retained, report.counts[Kind::Orgs].retained), (1, 1));
+    assert_eq!(report.counts[Kind::Classes].deleted, 0);
+    assert!(codes(&report).contains(&Code::RefRetained));
+}
+
+#[tokio::test]
+async fn r7_a_deletion_takes_along_what_requires_it_and_nothing_else_and_brings_it_back() {
+    let store = MemoryStore::default();
+    let mut all = roster();
+    let mut linked = class("linked", "school");
+    (linked.course, linked.terms) = (Some(id("course")), vec![id("year")]);
+    all.push(linked.into());
+    snapshot(&store, all).await;
+
+    // Optional references do not cascade.
+    delta(&store, vec![delete(Kind::Courses, "course"), delete(Kind::AcademicSessions, "year")]).await;
+    assert!(store.is_live(Kind::Classes, "linked"));
+
+    let report = delta(&store, vec![delete(Kind::Orgs, "school"), delete(Kind::Enrollments, "e-ben")]).await;
+    assert_eq!((report.counts[Kind::Classes].deleted, report.counts[Kind::Enrollments].deleted), (2, 2));
+    assert_eq!(store.row(Kind::Enrollments, "e-ada").deleted, Some(DeleteReason::Cascade));
+    assert_eq!(store.row(Kind::Enrollments, "e-ben").deleted, Some(DeleteReason::Explicit));
+    assert!(store.is_live(Kind::Users, "ada"));
+
+    let report = delta(&store, vec![upsert(org("school"))]).await;
+    assert_eq!(report.counts[Kind::Classes].restored, 2);
+    assert!(store.is_live(Kind::Enrollments, "e-ada"));
+    assert!(!store.is_live(Kind::Enrollments, "e-ben"), "its source deleted it");
+}
+
+#[tokio::test]
+async fn r7_users_take_their_demographics_along() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let report = delta(&store, vec![delete(Kind::Users, "ada")]).await;
+    assert_eq!((report.counts[Kind::Demographics].deleted, report.counts[Kind::Enrollments].deleted), (1, 1));
+    assert_received_adds_up(&report, 1);
+}
+
+#[tokio::test]
+async fn r8_a_missing_required_reference_rejects_and_heals_when_the_target_arrives() {
+    let store = MemoryStore::default();
+    let report = snapshot(&store, roster_without(&["school"])).await;
+    let rejects = store.rejects();
+    let code_of = |sourced_id: &str| {
+        rejects.iter().find(|reject| reject.sourced_id == Some(id(sourced_id))).unwrap().findings[0].code
+    };
+    assert_eq!((code_of("class"), code_of("e-ada")), (Code::RefMissing, Code::RefRejected));
+    assert_eq!(report.counts[Kind::Enrollments].rejected, 2);
+    assert_received_adds_up(&report, 0);
+    assert_eq!(store.pending_len(), 3);
+
+    // The target alone brings all three, though the source does not send them again.
+    let report = delta(&store, vec![upsert(org("school"))]).await;
+    assert_eq!((report.counts[Kind::Classes].created, report.counts[Kind::Enrollments].created), (1, 2));
+    assert!(codes(&report).contains(&Code::RefHealed));
+    assert_received_adds_up(&report, 0);
+    assert_eq!(store.pending_len(), 0);
+}
+
+#[tokio::test]
+async fn r8_a_newer_record_or_a_covering_snapshot_without_it_cancels_a_replay() {
+    let store = MemoryStore::default();
+    let dangling = || upsert(enrollment("e", "class", "nobody"));
+    delta(&store, vec![dangling()]).await;
+    delta(&store, vec![delete(Kind::Enrollments, "e")]).await;
+    assert_eq!(store.pending_len(), 0);
+    delta(&store, vec![dangling()]).await;
+    assert_eq!(store.pending_len(), 1);
+    snapshot(&store, roster()).await;
+    assert_eq!(store.pending_len(), 0);
+    delta(&store, vec![upsert(user("nobody"))]).await;
+    assert!(store.find(Kind::Enrollments, "e").is_none());
+}
+
+#[tokio::test]
+async fn r8_a_rejected_record_that_is_still_stored_counts_as_there() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut items = upserts(roster_without(&["class"]));
+    items.push(upsert(class("class", "nowhere")));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!(report.counts[Kind::Classes].rejected, 1);
+    assert_eq!(report.counts[Kind::Enrollments].unchanged, 2);
+    assert_eq!(store.row(Kind::Classes, "class").record, Record::from(class("class", "school")));
+}
+
+#[tokio::test]
+async fn r8_a_missing_optional_reference_is_dropped_with_a_warning_and_attached_when_the_target_arrives() {
+    let store = MemoryStore::default();
+    let mut all = roster_without(&["course"]);
+    let mut linked = class("class", "school");
+    (linked.course, linked.terms) = (Some(id("course")), vec![id("year"), id("spring")]);
+    all.retain(|record| record.kind() != Kind::Classes);
+    all.push(linked.into());
+    let report = snapshot(&store, all).await;
+    assert_eq!(report.rejected(), 0);
+    let dropped: Vec<_> = report.warnings.iter().filter(|group| group.code == Code::RefDropped).collect();
+    let fields: Vec<_> = dropped.iter().filter_map(|group| group.field.as_deref()).collect();
+    assert_eq!(fields, ["courseSourcedId", "termSourcedIds"]);
+
+    let feed = store.feed_len();
+    delta(&store, vec![upsert(course("course"))]).await;
+    let attached = store.row(Kind::Classes, "class").attached;
+    assert!(attached.contains(&(RefField::ClassCourse, id("course"))));
+    assert!(!attached.contains(&(RefField::ClassTerm, id("spring"))));
+    assert_eq!(store.feed_len(), feed + 1, "the attached link is in the feed");
+}
+
+#[tokio::test]
+async fn r8_references_may_come_before_their_targets() {
+    let store = MemoryStore::default();
+    let mut backwards = roster();
+    backwards.reverse();
+    let report = snapshot(&store, backwards).await;
+    assert_eq!((report.rejected(), report.warnings.len()), (0, 0), "{:?}", report.warnings);
+}
+
+#[tokio::test]
+async fn r9_a_run_beyond_a_guard_is_held_with_nothing_applied_and_can_be_let_through() {
+    let store = MemoryStore::default();
+    snapshot(&store, many_users(100)).await;
+    let before = store.rows();
+    let fewer = Script::new(Coverage::Snapshot, upserts(many_users(89)));
+    let report = sync_with(&store, &fewer, &options()).await;
+    assert_eq!((report.status, held_by(&report)), (RunStatus::Held, vec![Code::GuardDelete]));
+    assert_eq!(report.counts[Kind::Users].deleted, 11, "the counts say what would happen");
+    assert_eq!(store.rows(), before);
+    let dry = SyncOptions { dry_run: true, ..options() };
+    let report = sync_with(&store, &fewer, &dry).await;
+    assert_eq!((report.status, held_by(&report)), (RunStatus::Planned, vec![Code::GuardDelete]));
+    let report = sync_with(&store, &fewer, &mass()).await;
+    assert_eq!(report.status, RunStatus::Succeeded);
+    assert_eq!(store.live().len(), 89);
+}
+
+#[tokio::test]
+async fn r9_switching_users_off_counts_as_deleting_them() {
+    let store = MemoryStore::default();
+    snapshot(&store, many_users(100)).await;
+    let mut users = many_users(100);
+    for record in users.iter_mut().take(11) {
+        if let Record::Users(user) = record {
+            user.enabled_user = false;
+        }
+    }
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, upserts(users)), &options()).await;
+    assert_eq!(held_by(&report), [Code::GuardDelete]);
+}
+
+#[tokio::test]
+async fn r9_deleting_a_school_or_a_session_in_use_holds_at_any_size() {
+    let store = MemoryStore::default();
+    let mut all = roster();
+    let mut linked = class("linked", "school");
+    linked.terms = vec![id("year")];
+    all.push(linked.into());
+    all.push(org("empty").into());
+    snapshot(&store, all).await;
+    for (kind, sourced_id) in [(Kind::Orgs, "empty"), (Kind::AcademicSessions, "year")] {
+        let script = Script::new(Coverage::Delta, vec![delete(kind, sourced_id)]);
+        let report = sync_with(&store, &script, &options()).await;
+        assert_eq!(held_by(&report), [Code::GuardStructure], "{kind}");
+    }
+    // Without its classes the session may go.
+    let items = vec![delete(Kind::Classes, "linked"), delete(Kind::AcademicSessions, "year")];
+    let report = sync_with(&store, &Script::new(Coverage::Delta, items), &options()).await;
+    assert_eq!(report.status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn r9_any_deletion_right_after_the_scope_changed_holds_and_r10_the_cursor_is_void() {
+    let store = MemoryStore::default();
+    let mut first = Script::new(Coverage::Snapshot, upserts(roster()));
+    first.summary.cursor = Some(rollcall_domain::ports::Cursor("1".to_owned()));
+    sync_with(&store, &first, &options()).await;
+    let mut narrowed = Script::new(Coverage::Snapshot, upserts(roster_without(&["e-ben"])));
+    narrowed.scope = "one school".to_owned();
+    let report = sync_with(&store, &narrowed, &options()).await;
+    assert_eq!(held_by(&report), [Code::GuardScope]);
+    assert_eq!(narrowed.requests.lock().unwrap()[0].cursor, None);
+    let again = Script::new(Coverage::Snapshot, upserts(roster()));
+    sync_with(&store, &again, &options()).await;
+    assert_eq!(again.requests.lock().unwrap()[0].cursor.as_ref().unwrap().0, "1", "the held run moved nothing");
+}
+
+#[tokio::test]
+async fn r9_a_source_may_hold_a_run_itself() {
+    let store = MemoryStore::default();
+    let mut script = Script::new(Coverage::Snapshot, upserts(roster()));
+    script.summary.holds = vec![Hold { code: Code::ColumnLost, message: "email is gone".to_owned() }];
+    let report = sync_with(&store, &script, &options()).await;
+    assert_eq!((report.status, held_by(&report)), (RunStatus::Held, vec![Code::ColumnLost]));
+}
+
+#[tokio::test]
+async fn r12_demographics_are_stored_only_where_switched_on_and_erased_when_switched_off() {
+    let store = MemoryStore::default();
+    let script = Script::new(Coverage::Snapshot, upserts(roster()));
+    let report = sync_with(&store, &script, &SyncOptions::default()).await;
+    assert_eq!(report.skipped, ["demographics"]);
+    assert_eq!(report.counts[Kind::Demographics], rollcall_domain::Counts::default());
+    assert!(store.find(Kind::Demographics, "ada").is_none());
+    sync_with(&store, &script, &options()).await;
+    assert!(store.is_live(Kind::Demographics, "ada"));
+    sync_with(&store, &script, &SyncOptions::default()).await;
+    assert!(store.find(Kind::Demographics, "ada").is_none());
+}
+
+#[tokio::test]
+async fn rows_of_one_id_that_conflict_are_all_refused_and_the_stored_record_stays() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut other = user("ben");
+    other.email = Some("ben@example.org".into());
+    let mut items = upserts(roster());
+    items.push(upsert_at(other, None, 99));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!((report.counts[Kind::Users].received, report.counts[Kind::Users].rejected), (3, 2));
+    assert_received_adds_up(&report, 0);
+    let mut lines: Vec<_> = store.rejects().iter().map(|reject| reject.location.position.unwrap()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [7, 99], "both rows are located");
+    assert_eq!(store.row(Kind::Users, "ben").record, Record::from(user("ben")));
+    assert_eq!(report.counts[Kind::Enrollments].unchanged, 2);
+}
+
+#[tokio::test]
+async fn what_refers_to_a_new_record_that_turns_out_to_conflict_is_refused_with_it() {
+    let store = MemoryStore::default();
+    let mut other = class("class", "school");
+    other.title = "Something else".into();
+    let mut items = upserts(roster());
+    items.push(upsert_at(other, None, 99));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!((report.counts[Kind::Classes].rejected, report.counts[Kind::Enrollments].rejected), (2, 2));
+    assert_received_adds_up(&report, 0);
+    assert!(store.find(Kind::Classes, "class").is_none());
+}
+
+#[tokio::test]
+async fn identical_rows_are_one_record_with_a_warning() {
+    let store = MemoryStore::default();
+    let mut items = upserts(roster());
+    items.extend(upserts(roster()));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert!(report.counts.iter().all(|(_, counts)| counts.created == counts.received));
+    assert!(codes(&report).contains(&Code::IdDuplicate));
+}
+
+#[tokio::test]
+async fn user_rows_that_differ_only_in_org_and_role_are_one_user() {
+    let store = MemoryStore::default();
+    let rows = || {
+        let mut here = user("tea");
+        here.roles = vec![role("teacher", Some("school"), None)];
+        let mut there = user("tea");
+        there.roles = vec![role("aide", Some("other"), None)];
+        vec![org("school").into(), org("other").into(), here.into(), there.into()]
+    };
+    for outcome in ["created", "unchanged"] {
+        let report = snapshot(&store, rows()).await;
+        let users = report.counts[Kind::Users];
+        assert_eq!((users.received, users.rejected), (1, 0));
+        assert_eq!(if outcome == "created" { users.created } else { users.unchanged }, 1, "{users:?}");
+        assert_received_adds_up(&report, 0);
+    }
+    let Record::Users(stored) = store.row(Kind::Users, "tea").record else { panic!() };
+    assert_eq!(stored.roles.len(), 2);
+}
+
+#[tokio::test]
+async fn successive_states_of_one_record_end_in_the_last_one() {
+    let store = MemoryStore::default();
+    let renamed = |name: &str| {
+        let mut user = user("u");
+        user.given_name = Some(name.into());
+        upsert(user)
+    };
+    let events = |items| {
+        let mut script = Script::new(Coverage::Delta, items);
+        script.capabilities.repeats = Repeats::LastWins;
+        script
+    };
+    let script = events(vec![renamed("A"), renamed("B"), delete(Kind::Users, "u"), renamed("C")]);
+    let report = sync_with(&store, &script, &mass()).await;
+    assert_eq!((report.counts[Kind::Users].received, report.counts[Kind::Users].created), (1, 1));
+    let Record::Users(stored) = store.row(Kind::Users, "u").record else { panic!() };
+    assert_eq!(stored.given_name.as_deref(), Some("C"));
+
+    let script = events(vec![renamed("D"), delete(Kind::Users, "u")]);
+    let report = sync_with(&store, &script, &mass()).await;
+    assert_eq!((report.counts[Kind::Users].received, report.counts[Kind::Users].deleted), (1, 1));
+    assert!(!store.is_live(Kind::Users, "u"));
+}
+
+#[tokio::test]
+async fn a_restart_forgets_what_came_before_and_the_fourth_one_fails() {
+    let store = MemoryStore::default();
+    let restart = || Item::Restart { reason: "the revision moved".to_owned() };
+    let mut items = vec![upsert(user("ghost")), restart()];
+    items.extend(upserts(roster()));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!(report.counts[Kind::Users].received, 2);
+    assert!(store.find(Kind::Users, "ghost").is_none());
+    let items = vec![restart(), restart(), restart(), restart()];
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!(report.error.unwrap().code, "source.moving");
+}
+
+fn owned_role(user: &str, vendor_id: &str, role_name: &str, org: &str) -> Item {
+    Item::Owned(OwnedChange::Role {
+        change: RoleChange::Put { user: id(user), role: role(role_name, Some(org), Some(vendor_id)) },
+        modified_ms: None,
+        location: location(3),
+    })
+}
+
+fn without_roles(record: impl Into<Record>) -> Item {
+    let Item::Upsert(whole) = upsert(record) else { panic!() };
+    Item::Upsert(whole.without_roles())
+}
+
+fn role_names(store: &MemoryStore, user: &str) -> Vec<String> {
+    let Record::Users(user) = store.row(Kind::Users, user).record else { panic!() };
+    user.roles.iter().map(|role| role.role.to_string()).collect()
+}
+
+#[tokio::test]
+async fn users_and_roles_may_come_apart_and_each_leaves_the_other_alone() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(org("school")), without_roles(user("u")), owned_role("u", "r1", "teacher", "school")])
+        .await;
+    assert_eq!(role_names(&store, "u"), ["teacher"]);
+
+    // Users without roles keep the stored ones.
+    let mut renamed = user("u");
+    renamed.given_name = Some("Renamed".into());
+    let report = delta(&store, vec![without_roles(renamed)]).await;
+    assert_eq!((report.counts[Kind::Users].updated, role_names(&store, "u")), (1, vec!["teacher".to_owned()]));
+
+    // A role alone changes the user.
+    let report = delta(&store, vec![owned_role("u", "r2", "aide", "school")]).await;
+    assert_eq!((report.counts[Kind::Users].updated, role_names(&store, "u").len()), (1, 2));
+    assert_received_adds_up(&report, 0);
+    let gone = OwnedChange::Role {
+        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        modified_ms: None,
+        location: location(4),
+    };
+    delta(&store, vec![Item::Owned(gone)]).await;
+    assert_eq!(role_names(&store, "u"), ["aide"]);
+
+    // A complete list of roles that does not mention the user takes the rest.
+    let mut script = Script::new(Coverage::Absent, vec![]);
+    script.summary = PullSummary { roles: Some(Coverage::Snapshot), ..PullSummary::default() };
+    script.summary.coverage = PerKind::from_fn(|_| Coverage::Absent);
+    sync_with(&store, &script, &mass()).await;
+    assert!(role_names(&store, "u").is_empty());
+}
+
+#[tokio::test]
+async fn a_role_of_an_unknown_user_is_refused() {
+    let store = MemoryStore::default();
+    let report = delta(&store, vec![owned_role("nobody", "r1", "teacher", "school")]).await;
+    assert_eq!(report.counts[Kind::Users].rejected, 1);
+    assert_eq!(store.rejects()[0].findings[0].code, Code::RefMissing);
+}
+
+#[tokio::test]
+async fn all_enrollments_of_a_class_replace_those_it_had() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let change = OwnedChange::Enrollments {
+        class: id("class"),
+        enrollments: vec![enrollment("e-ada", "class", "ada"), enrollment("e-new", "class", "ben")],
+        location: Location::whole(&Arc::from("section")),
+    };
+    let report = delta(&store, vec![Item::Owned(change)]).await;
+    let counts = report.counts[Kind::Enrollments];
+    assert_eq!((counts.unchanged, counts.created, counts.deleted), (1, 1, 1));
+    assert_received_adds_up(&report, 1);
+    assert!(!store.is_live(Kind::Enrollments, "e-ben"));
+}
+
+#[tokio::test]
+async fn odd_references_are_accepted_with_a_warning() {
+    let store = MemoryStore::default();
+    let mut records = roster();
+    let mut department = org("department");
+    department.org_type = "department".into();
+    let mut looped = org("looped");
+    looped.parent = Some(id("back"));
+    let mut back = org("back");
+    back.parent = Some(id("looped"));
+    let mut own_parent = session("self");
+    own_parent.parent = Some(id("self"));
+    let mut term = session("term");
+    term.session_type = "term".into();
+    let mut year_that_is_a_term = course("odd");
+    year_that_is_a_term.school_year = Some(id("term"));
+    let mut wrong_school = enrollment("e-odd", "class", "ada");
+    wrong_school.school = Some(id("department"));
+    records.extend([
+        Record::from(department),
+        looped.into(),
+        back.into(),
+        own_parent.into(),
+        term.into(),
+        year_that_is_a_term.into(),
+        class("at-department", "department").into(),
+        wrong_school.into(),
+    ]);
+    let report = snapshot(&store, records).await;
+    assert_eq!(report.rejected(), 0);
+    let found: Vec<_> =
+        report.warnings.iter().map(|group| (group.kind.unwrap(), group.code, group.field.clone().unwrap())).collect();
+    insta::assert_snapshot!(
+        found.iter().map(|(kind, code, field)| format!("{kind} {field} {code}")).collect::<Vec<_>>().join("\n"),
+        @r"
+    orgs parentSourcedId ref.type
+    academicSessions parentSourcedId ref.type
+    courses schoolYearSourcedId ref.type
+    classes schoolSourcedId ref.type
+    enrollments schoolSourcedId value.conflict
+    "
+    );
+}
+
+#[tokio::test]
+async fn records_that_break_a_rule_of_their_own_are_refused() {
+    let store = MemoryStore::default();
+    let mut nameless = user("nameless");
+    (nameless.given_name, nameless.family_name) = (None, None);
+    let mut backwards = session("backwards");
+    std::mem::swap(&mut backwards.start_date, &mut backwards.end_date);
+    let report = snapshot(&store, vec![nameless.into(), backwards.into()]).await;
+    assert_eq!(report.rejected(), 2);
+    let mut found: Vec<_> = store.rejects().iter().map(|reject| reject.findings[0].code).collect();
+    found.sort_unstable();
+    assert_eq!(found, [Code::FieldMissing, Code::DateOrder]);
+}
+
+#[test]
+fn a_blank_sourced_id_cannot_be_made() {
+    assert!(SourcedId::new("").is_err());
+    assert!(serde_json::from_str::<SourcedId>("\"\"").is_err());
+}

@@ -1,0 +1,377 @@
+//! One connection of either engine, and the only place where the two are told apart on every statement.
+//!
+//! Statements are written once, with `?` for each value. The engines' row types meet in [`Cell`]: primitives only, from
+//! which [`rows`](crate::rows) builds records.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use diesel::backend::Backend;
+use diesel::connection::SimpleConnection;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::row::Field;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Binary, Bool, HasSqlType, Nullable, SmallInt, Text, Untyped};
+use diesel::sqlite::{Sqlite, SqliteType};
+use diesel::{PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
+use rollcall_domain::ports::StoreError;
+
+use crate::error::Origin;
+
+/// The engine behind a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A connection, and the words for errors on it.
+pub(crate) struct Connection {
+    pub(crate) raw: Raw,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// The engine's own connection.
+pub(crate) enum Raw {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// A value of a statement.
+#[derive(Debug, Clone)]
+pub(crate) enum Bind<'a> {
+    Int(Option<i64>),
+    Text(Option<Cow<'a, str>>),
+    Bytes(Option<Cow<'a, [u8]>>),
+    Bool(Option<bool>),
+}
+
+impl<'a> Bind<'a> {
+    pub(crate) fn text(text: &'a str) -> Self {
+        Self::Text(Some(Cow::Borrowed(text)))
+    }
+
+    pub(crate) fn maybe(text: Option<&'a str>) -> Self {
+        Self::Text(text.map(Cow::Borrowed))
+    }
+
+    pub(crate) fn owned(text: String) -> Self {
+        Self::Text(Some(Cow::Owned(text)))
+    }
+
+    pub(crate) const fn int(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// A row as it comes.
+#[derive(Debug)]
+pub(crate) struct Row(pub(crate) Vec<Cell>);
+
+impl Row {
+    /// Takes a text; anything else is none.
+    pub(crate) fn text(&mut self, index: usize) -> Option<String> {
+        match self.0.get_mut(index).map(|cell| std::mem::replace(cell, Cell::Null)) {
+            Some(Cell::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number; anything else is none.
+    pub(crate) fn int(&self, index: usize) -> Option<i64> {
+        match self.0.get(index) {
+            Some(Cell::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Takes a sequence of bytes; anything else is none.
+    pub(crate) fn bytes(&mut self, index: usize) -> Option<Vec<u8>> {
+        match self.0.get_mut(index).map(|cell| std::mem::replace(cell, Cell::Null)) {
+            Some(Cell::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+struct Statement<'a> {
+    sql: &'a str,
+    binds: &'a [Bind<'a>],
+    /// Whether the statement will come again and is worth keeping prepared.
+    keep: bool,
+}
+
+impl QueryId for Statement<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Statement<'_> {
+    type SqlType = Untyped;
+}
+
+impl<DB> QueryFragment<DB> for Statement<'_>
+where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Binary> + HasSqlType<Bool>,
+    Option<i64>: ToSql<Nullable<BigInt>, DB>,
+    Option<bool>: ToSql<Nullable<Bool>, DB>,
+    for<'b> Option<Cow<'b, str>>: ToSql<Nullable<Text>, DB>,
+    for<'b> Option<Cow<'b, [u8]>>: ToSql<Nullable<Binary>, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if !self.keep {
+            out.unsafe_to_cache_prepared();
+        }
+        let mut binds = self.binds.iter();
+        let mut rest = self.sql;
+        while let Some((before, after)) = rest.split_once('?') {
+            out.push_sql(before);
+            rest = after;
+            match binds.next() {
+                Some(Bind::Int(value)) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
+                Some(Bind::Text(value)) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+                Some(Bind::Bytes(value)) => out.push_bind_param::<Nullable<Binary>, _>(value)?,
+                Some(Bind::Bool(value)) => out.push_bind_param::<Nullable<Bool>, _>(value)?,
+                None => return Err(diesel::result::Error::QueryBuilderError("a value is missing".into())),
+            }
+        }
+        out.push_sql(rest);
+        Ok(())
+    }
+}
+
+impl<C> RunQueryDsl<C> for Statement<'_> {}
+
+impl FromSqlRow<Untyped, Sqlite> for Row {
+    fn build_from_row<'a>(row: &impl diesel::row::Row<'a, Sqlite>) -> deserialize::Result<Self> {
+        let mut cells = Vec::with_capacity(row.field_count());
+        for index in 0..row.field_count() {
+            let field = row.get(index).ok_or("a column is missing")?;
+            let cell = match field.value() {
+                None => Cell::Null,
+                Some(value) => match value.value_type() {
+                    None => Cell::Null,
+                    Some(SqliteType::Text) => Cell::Text(<String as FromSql<Text, Sqlite>>::from_sql(value)?),
+                    Some(SqliteType::Binary) => Cell::Bytes(<Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?),
+                    Some(_) => Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?),
+                },
+            };
+            cells.push(cell);
+        }
+        Ok(Self(cells))
+    }
+}
+
+impl FromSqlRow<Untyped, Pg> for Row {
+    fn build_from_row<'a>(row: &impl diesel::row::Row<'a, Pg>) -> deserialize::Result<Self> {
+        let mut cells = Vec::with_capacity(row.field_count());
+        for index in 0..row.field_count() {
+            let field = row.get(index).ok_or("a column is missing")?;
+            cells.push(match field.value() {
+                None => Cell::Null,
+                Some(value) => postgres_cell(value)?,
+            });
+        }
+        Ok(Self(cells))
+    }
+}
+
+fn postgres_cell(value: PgValue<'_>) -> deserialize::Result<Cell> {
+    // The numbers of PostgreSQL's built-in types do not change.
+    Ok(match value.get_oid().get() {
+        16 => Cell::Int(i64::from(<bool as FromSql<Bool, Pg>>::from_sql(value)?)),
+        17 => Cell::Bytes(value.as_bytes().to_vec()),
+        20 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
+        21 => Cell::Int(i64::from(<i16 as FromSql<SmallInt, Pg>>::from_sql(value)?)),
+        23 => Cell::Int(i64::from(<i32 as FromSql<diesel::sql_types::Integer, Pg>>::from_sql(value)?)),
+        _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
+    })
+}
+
+impl Connection {
+    pub(crate) fn engine(&self) -> Engine {
+        match self.raw {
+            Raw::Sqlite(_) => Engine::Sqlite,
+            Raw::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a statement that may come again; answers how many rows it touched.
+    pub(crate) fn execute(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
+        self.execute_as(action, sql, binds, true)
+    }
+
+    /// Runs a statement that will not come again in this form.
+    pub(crate) fn execute_once(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
+        self.execute_as(action, sql, binds, false)
+    }
+
+    fn execute_as(&mut self, action: &str, sql: &str, binds: &[Bind<'_>], keep: bool) -> Result<usize, StoreError> {
+        let statement = Statement { sql, binds, keep };
+        match &mut self.raw {
+            Raw::Sqlite(connection) => statement.execute(connection),
+            Raw::Postgres(connection) => statement.execute(connection),
+        }
+        .map_err(|error| self.origin.translate(action, error))
+    }
+
+    /// Runs statements without values.
+    pub(crate) fn batch(&mut self, action: &str, sql: &str) -> Result<(), StoreError> {
+        match &mut self.raw {
+            Raw::Sqlite(connection) => connection.batch_execute(sql),
+            Raw::Postgres(connection) => connection.batch_execute(sql),
+        }
+        .map_err(|error| self.origin.translate(action, error))
+    }
+
+    /// Hands each row of an answer to `visit`.
+    pub(crate) fn each(
+        &mut self,
+        action: &str,
+        sql: &str,
+        binds: &[Bind<'_>],
+        mut visit: impl FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let statement = Statement { sql, binds, keep: true };
+        let origin = Arc::clone(&self.origin);
+        let mut take = |row: QueryResult<Row>| match row {
+            Ok(row) => visit(row),
+            Err(error) => Err(origin.translate(action, error)),
+        };
+        match &mut self.raw {
+            Raw::Sqlite(connection) => match statement.load_iter::<Row, _>(connection) {
+                Ok(mut rows) => rows.try_for_each(&mut take),
+                Err(error) => take(Err(error)),
+            },
+            Raw::Postgres(connection) => match statement.load_iter::<Row, diesel::connection::DefaultLoadingMode>(connection)
+            {
+                Ok(mut rows) => rows.try_for_each(&mut take),
+                Err(error) => take(Err(error)),
+            },
+        }
+    }
+
+    /// All rows of an answer.
+    pub(crate) fn rows(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        self.each(action, sql, binds, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The first row of an answer.
+    pub(crate) fn first(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(action, sql, binds)?.into_iter().next())
+    }
+
+    /// The number that an answer consists of; zero for none.
+    pub(crate) fn number(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<i64, StoreError> {
+        Ok(self.first(action, sql, binds)?.and_then(|row| row.int(0)).unwrap_or(0))
+    }
+
+    /// Runs `work` between `begin` and COMMIT, or ROLLBACK if it fails.
+    fn between<T>(
+        &mut self,
+        begin: &str,
+        action: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch(action, begin)?;
+        match work(self).and_then(|value| self.batch(action, "COMMIT").map(|()| value)) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                // The first error is the one to tell; after some of them the engine has rolled back by itself.
+                let _ = self.batch(action, "ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction that may write to the rosters.
+    pub(crate) fn writing<T>(
+        &mut self,
+        action: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let begin = match self.engine() {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        self.between(begin, action, work)
+    }
+
+    /// Runs `work` on one unmoving view of the store.
+    pub(crate) fn reading<T>(
+        &mut self,
+        action: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let begin = match self.engine() {
+            Engine::Sqlite => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.between(begin, action, work)
+    }
+
+    /// The part of a statement that stands for the texts of a JSON list: `IN` goes before it.
+    pub(crate) fn texts(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "(SELECT value FROM json_each(?))",
+            Engine::Postgres => "(SELECT jsonb_array_elements_text(?::jsonb))",
+        }
+    }
+
+    /// The part of a statement that stands for the numbers of a JSON list: `IN` goes before it.
+    pub(crate) fn numbers(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "(SELECT value FROM json_each(?))",
+            Engine::Postgres => "(SELECT jsonb_array_elements_text(?::jsonb)::bigint)",
+        }
+    }
+
+    /// The part of a statement that stands for the objects of a JSON list, as a table `v` with these columns.
+    pub(crate) fn objects(&self, columns: &[(&str, crate::layout::Type)]) -> String {
+        use crate::layout::Type;
+        match self.engine() {
+            Engine::Sqlite => {
+                let columns: Vec<_> = columns.iter().map(|(name, _)| format!("value ->> '{name}' AS {name}")).collect();
+                format!("(SELECT {} FROM json_each(?)) AS v", columns.join(", "))
+            }
+            Engine::Postgres => {
+                let columns: Vec<_> = columns
+                    .iter()
+                    .map(|(name, ty)| {
+                        let ty = match ty {
+                            Type::Text => "text",
+                            Type::Int => "bigint",
+                            Type::Bool => "boolean",
+                        };
+                        format!("{name} {ty}")
+                    })
+                    .collect();
+                format!("jsonb_to_recordset(?::jsonb) AS v({})", columns.join(", "))
+            }
+        }
+    }
+
+    /// A join whose sides SQLite shall not change: there it has no statistics of what was just staged.
+    pub(crate) fn ordered_join(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "CROSS JOIN",
+            Engine::Postgres => "JOIN",
+        }
+    }
+}

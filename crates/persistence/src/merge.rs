@@ -1,0 +1,690 @@
+//! Applying what was staged, inside one transaction.
+//!
+//! New records go set by set: one INSERT … SELECT per table. What changes existing records goes in chunks, because the
+//! state before has to be read for the feed; the writing is set by set there too.
+
+use std::collections::HashMap;
+
+use rollcall_domain::ports::{ChangeKind, Commit, DeleteReason, StoreError, StoredRecord};
+use rollcall_domain::{Fingerprint, Kind, Record, RefField, SourceId, SourcedId, Text};
+use serde::Serialize;
+
+use crate::connection::{Bind, Connection, Engine};
+use crate::layout::{Child, LAYOUTS, Layout, Place, Type, layout, place};
+use crate::reads;
+use crate::rows;
+use crate::staging::{EXTERNAL_IDS, OPERATIONS, Operation, REJECTS, Staging, insert, json};
+
+/// Records whose state before is in memory at a time.
+const CHUNK: i64 = 2_000;
+
+/// What an apply needs to know everywhere.
+pub(crate) struct Merge<'a> {
+    pub(crate) staging: &'a mut Staging,
+    pub(crate) source: SourceId,
+    /// The run's row.
+    pub(crate) run: i64,
+    pub(crate) at_us: i64,
+    /// The last number given in the feed.
+    pub(crate) sequence: i64,
+    /// The version of the encoding under the staged fingerprints.
+    pub(crate) encoding: i16,
+}
+
+/// The operations on one record, put together.
+#[derive(Debug, Default)]
+struct Net {
+    /// Whether it lives in the end, and why not.
+    end: Option<Option<DeleteReason>>,
+    modified_ms: Option<i64>,
+    fingerprint: Option<Fingerprint>,
+    reason: Option<DeleteReason>,
+    roles: Option<Vec<rollcall_domain::entities::Role>>,
+    attach: Vec<(RefField, SourcedId)>,
+}
+
+impl Merge<'_> {
+    /// Writes everything that was staged about records.
+    pub(crate) fn records(&mut self) -> Result<(), StoreError> {
+        self.prepare()?;
+        for layout in &LAYOUTS {
+            if self.staging.puts[layout.kind] > 0 {
+                self.puts(layout)?;
+            }
+        }
+        if self.staging.operations > 0 {
+            for kind in Kind::ALL {
+                self.operations(kind, false)?;
+            }
+            for kind in Kind::ALL.into_iter().rev() {
+                self.operations(kind, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        &mut self.staging.connection
+    }
+
+    /// Tells PostgreSQL how much is staged: it would plan for a handful.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if self.connection().engine() == Engine::Postgres {
+            let tables: Vec<_> = self.staging.tables().collect();
+            for table in tables {
+                self.connection().batch("look at what is staged", &format!("ANALYZE {table}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    // -- puts ---------------------------------------------------------------------------------------------------------
+
+    fn puts(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let (source, staging) = (self.source.0, layout.staging);
+        let (table, kind) = (layout.table, layout.kind);
+        let known = self.connection().number(
+            "look for records of a kind",
+            "SELECT count(*) FROM creations WHERE source_id = ? AND kind = ?",
+            &[Bind::int(source), Bind::text(kind.as_str())],
+        )? > 0;
+        // What is there decides what is new, whatever the change was called.
+        if known {
+            let there = format!("EXISTS (SELECT 1 FROM {table} t WHERE t.source_id = {source} AND t.sourced_id = {staging}.sourced_id)");
+            let sql = format!(
+                "UPDATE {staging} SET change = CASE WHEN {there} THEN 1 ELSE 0 END WHERE change <> CASE WHEN {there} THEN 1 ELSE 0 END"
+            );
+            self.connection().execute_once("sort out what is new", &sql, &[])?;
+        } else {
+            let sql = format!("UPDATE {staging} SET change = 0 WHERE change <> 0");
+            self.connection().execute_once("sort out what is new", &sql, &[])?;
+        }
+        self.create(layout)?;
+        if known {
+            self.update(layout)?;
+        }
+        self.attach_to_own_kind(layout)?;
+        for child in layout.children {
+            self.child_rows(layout, child)?;
+        }
+        self.external_ids(layout)
+    }
+
+    fn create(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let (source, table) = (self.source.0, layout.table);
+        let before = self.connection().number(
+            "find the last internal id",
+            &format!("SELECT coalesce(max(id), 0) FROM {table}"),
+            &[],
+        )?;
+        let mut into = "source_id, sourced_id, fingerprint, encoding, modified_ms".to_owned();
+        let mut from = format!("{source}, s.sourced_id, s.fingerprint, {}, s.modified_ms", self.encoding);
+        let mut joins = String::new();
+        for column in layout.columns {
+            into += &format!(", {}", column.name);
+            from += &format!(", s.{}", column.name);
+        }
+        for link in layout.links {
+            let (stem, target) = (link.stem, link.target());
+            if !link.required() {
+                into += &format!(", {stem}_ref");
+                from += &format!(", s.{stem}_ref");
+            }
+            // Records of the same kind may be made by this very statement; they are attached after it.
+            if link.field.target() != layout.kind {
+                into += &format!(", {stem}_id");
+                from += &format!(", l_{stem}.id");
+                joins += &format!(
+                    " LEFT JOIN {target} l_{stem} ON l_{stem}.source_id = {source} AND l_{stem}.sourced_id = s.{stem}_ref"
+                );
+            }
+        }
+        let sql = format!(
+            "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.change = 0",
+            layout.staging
+        );
+        let created = self.connection().execute_once(&format!("create {}", layout.kind), &sql, &[])?;
+        if created == 0 {
+            return Ok(());
+        }
+        let sql = format!("SELECT min(id), max(id) FROM {table} WHERE id > {before} AND source_id = {source}");
+        let ids = self.connection().first("read the new internal ids", &sql, &[])?;
+        let (first, last) = ids.map_or((0, 0), |row| (row.int(0).unwrap_or(0), row.int(1).unwrap_or(0)));
+        let (run, at, sequence) = (self.run, self.at_us, self.sequence + 1);
+        self.connection().execute(
+            "write the creations",
+            "INSERT INTO creations (source_id, kind, first_id, last_id, first_sequence, run_id, at_us) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            &[
+                Bind::int(source),
+                Bind::text(layout.kind.as_str()),
+                Bind::int(first),
+                Bind::int(last),
+                Bind::int(sequence),
+                Bind::int(run),
+                Bind::int(at),
+            ],
+        )?;
+        self.sequence += last - first + 1;
+        Ok(())
+    }
+
+    fn update(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let (source, table, staging) = (self.source.0, layout.table, layout.staging);
+        let sql = format!("SELECT ord, sourced_id FROM {staging} WHERE change <> 0 AND ord > ? ORDER BY ord LIMIT {CHUNK}");
+        let mut after = i64::MIN;
+        let mut any = false;
+        loop {
+            let mut ids = Vec::new();
+            self.connection().each("read staged records", &sql, &[Bind::int(after)], |mut row| {
+                after = row.int(0).unwrap_or(after);
+                ids.push(rows::sourced_id(layout.kind, row.text(1), 0)?);
+                Ok(())
+            })?;
+            if ids.is_empty() {
+                break;
+            }
+            any = true;
+            let source = self.source;
+            let mut before: HashMap<_, _> = reads::stored(self.connection(), source, layout.kind, &ids)?
+                .into_iter()
+                .map(|stored| (stored.record.sourced_id().clone(), stored))
+                .collect();
+            let entries: Vec<_> = ids
+                .iter()
+                .filter_map(|id| before.remove(id))
+                .map(|stored| {
+                    let change = if stored.deleted.is_some() { ChangeKind::Restored } else { ChangeKind::Updated };
+                    (stored, change)
+                })
+                .collect();
+            self.feed(&entries)?;
+        }
+        if !any {
+            return Ok(());
+        }
+        let mut set = format!(
+            "fingerprint = s.fingerprint, encoding = {}, modified_ms = s.modified_ms, deleted_at_us = NULL, delete_reason = NULL",
+            self.encoding
+        );
+        for column in layout.columns {
+            set += &format!(", {name} = s.{name}", name = column.name);
+        }
+        for link in layout.links {
+            let (stem, target) = (link.stem, link.target());
+            if !link.required() {
+                set += &format!(", {stem}_ref = s.{stem}_ref");
+            }
+            set += &format!(
+                ", {stem}_id = (SELECT l.id FROM {target} l WHERE l.source_id = {source} AND l.sourced_id = s.{stem}_ref)"
+            );
+        }
+        let sql = format!(
+            "UPDATE {table} AS t SET {set} FROM {staging} s WHERE t.source_id = {source} AND t.sourced_id = s.sourced_id AND s.change <> 0"
+        );
+        self.connection().execute_once(&format!("update {}", layout.kind), &sql, &[])?;
+        let ids = format!(
+            "(SELECT t.id FROM {staging} s {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE s.change <> 0)",
+            join = self.staging.connection.ordered_join()
+        );
+        for child in layout.children {
+            let sql = format!("DELETE FROM {} WHERE {} IN {ids}", child.table, child.owner);
+            self.connection().execute_once("replace the rows of records", &sql, &[])?;
+        }
+        let sql = format!("DELETE FROM external_ids WHERE kind = '{}' AND record_id IN {ids}", layout.kind.as_str());
+        self.connection().execute_once("replace external ids", &sql, &[])?;
+        Ok(())
+    }
+
+    /// Attaches references of new records to records of their own kind.
+    fn attach_to_own_kind(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let (source, table, staging) = (self.source.0, layout.table, layout.staging);
+        for link in layout.links.iter().filter(|link| link.field.target() == layout.kind) {
+            let stem = link.stem;
+            let sql = format!(
+                "UPDATE {table} AS t SET {stem}_id = l.id FROM {staging} s {join} {table} l ON l.source_id = {source} AND l.sourced_id = s.{stem}_ref \
+                 WHERE t.source_id = {source} AND t.sourced_id = s.sourced_id AND s.change = 0",
+                join = self.staging.connection.ordered_join()
+            );
+            self.connection().execute_once("attach references", &sql, &[])?;
+        }
+        Ok(())
+    }
+
+    fn child_rows(&mut self, layout: &'static Layout, child: &'static Child) -> Result<(), StoreError> {
+        let (source, stem) = (self.source.0, child.link.stem);
+        let columns: String = child.columns.iter().map(|column| format!("{}, ", column.name)).collect();
+        let staged: String = child.columns.iter().map(|column| format!("c.{}, ", column.name)).collect();
+        let join = self.connection().ordered_join();
+        let sql = format!(
+            "INSERT INTO {table} ({owner}, position, {columns}{stem}_ref, {stem}_id) \
+             SELECT t.id, c.position, {staged}c.{stem}_ref, l.id FROM {child_staging} c {join} {staging} s ON s.ord = c.ord \
+             {join} {holder} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id \
+             LEFT JOIN {target} l ON l.source_id = {source} AND l.sourced_id = c.{stem}_ref",
+            table = child.table,
+            owner = child.owner,
+            child_staging = child.staging,
+            staging = layout.staging,
+            holder = layout.table,
+            target = child.link.target(),
+        );
+        self.connection().execute_once("write the rows of records", &sql, &[])?;
+        Ok(())
+    }
+
+    fn external_ids(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        if !self.staging.has(EXTERNAL_IDS) {
+            return Ok(());
+        }
+        let (source, kind) = (self.source.0, layout.kind.as_str());
+        let join = self.connection().ordered_join();
+        let sql = format!(
+            "INSERT INTO external_ids (kind, record_id, scheme, value, source_id) \
+             SELECT '{kind}', t.id, e.scheme, e.value, {source} FROM {EXTERNAL_IDS} e {join} {staging} s ON s.ord = e.ord \
+             {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE e.kind = '{kind}'",
+            staging = layout.staging,
+            table = layout.table,
+        );
+        self.connection().execute_once("write external ids", &sql, &[])?;
+        Ok(())
+    }
+
+    /// Writes entries of the feed, with the records as they were.
+    fn feed(&mut self, entries: &[(StoredRecord, ChangeKind)]) -> Result<(), StoreError> {
+        let mut values = Vec::with_capacity(entries.len() * 9);
+        for (stored, change) in entries {
+            self.sequence += 1;
+            values.extend([
+                Bind::int(self.source.0),
+                Bind::int(self.sequence),
+                Bind::int(self.run),
+                Bind::int(self.at_us),
+                Bind::text(stored.record.kind().as_str()),
+                Bind::int(stored.internal_id),
+                Bind::text(stored.record.sourced_id().as_str()),
+                Bind::text(change.as_str()),
+                Bind::owned(json(&stored.record)),
+            ]);
+        }
+        let columns =
+            ["source_id", "sequence", "run_id", "at_us", "kind", "record_id", "sourced_id", "change", "before"];
+        insert(self.connection(), "changes", &columns, &values)
+    }
+
+    // -- other operations ---------------------------------------------------------------------------------------------
+
+    /// Applies the operations on records of a kind: those that leave it alive, or those that end in its deletion.
+    fn operations(&mut self, kind: Kind, deletions: bool) -> Result<(), StoreError> {
+        self.staging.index(OPERATIONS, "sourced_id")?;
+        let mut after = String::new();
+        loop {
+            let sql = format!(
+                "SELECT DISTINCT sourced_id FROM {OPERATIONS} WHERE kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {CHUNK}"
+            );
+            let mut ids = Vec::new();
+            let binds = [Bind::text(kind.as_str()), Bind::owned(after.clone())];
+            self.connection().each("read staged operations", &sql, &binds, |mut row| {
+                ids.push(rows::sourced_id(kind, row.text(0), 0)?);
+                Ok(())
+            })?;
+            let Some(last) = ids.last() else { return Ok(()) };
+            after = last.as_str().to_owned();
+            let net = self.net(kind, &ids)?;
+            self.apply_chunk(kind, net, deletions)?;
+        }
+    }
+
+    /// Puts together the operations on some records, but for those that a later put has made void.
+    fn net(&mut self, kind: Kind, ids: &[SourcedId]) -> Result<HashMap<SourcedId, Net>, StoreError> {
+        let list = json(&ids);
+        let mut put_at: HashMap<SourcedId, i64> = HashMap::new();
+        if let Some(layout) = crate::staging::staged(self.staging, kind) {
+            self.staging.index(layout.staging, "sourced_id")?;
+            let sql =
+                format!("SELECT sourced_id, ord FROM {} WHERE sourced_id IN {}", layout.staging, self.staging.connection.texts());
+            self.connection().each("read staged records", &sql, &[Bind::text(&list)], |mut row| {
+                let ord = row.int(1).unwrap_or(0);
+                put_at.insert(rows::sourced_id(kind, row.text(0), 0)?, ord);
+                Ok(())
+            })?;
+        }
+        let sql = format!(
+            "SELECT ord, sourced_id, operation FROM {OPERATIONS} WHERE kind = ? AND sourced_id IN {} ORDER BY ord",
+            self.staging.connection.texts()
+        );
+        let mut nets: HashMap<SourcedId, Net> = HashMap::new();
+        self.connection().each("read staged operations", &sql, &[Bind::text(kind.as_str()), Bind::text(&list)], |mut row| {
+            let ord = row.int(0).unwrap_or(0);
+            let id = rows::sourced_id(kind, row.text(1), 0)?;
+            let operation: Operation = row
+                .text(2)
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .ok_or(StoreError::Inconsistent { table: OPERATIONS, column: "operation", row: ord })?;
+            let put = put_at.get(&id).copied();
+            if put.is_some_and(|put| put > ord) {
+                return Ok(());
+            }
+            let net = nets.entry(id).or_default();
+            match operation {
+                Operation::Delete { reason, modified_ms } => {
+                    net.end = Some(Some(reason));
+                    net.modified_ms = modified_ms.or(net.modified_ms);
+                }
+                Operation::Revive => net.end = Some(None),
+                // A put attaches by itself.
+                Operation::Attach { .. } if put.is_some() => {}
+                Operation::Attach { field, target } => net.attach.push((field, target)),
+                Operation::Touch { modified_ms, fingerprint, reason, roles } => {
+                    net.modified_ms = modified_ms.or(net.modified_ms);
+                    net.fingerprint = fingerprint.or(net.fingerprint);
+                    net.reason = reason.or(net.reason);
+                    net.roles = roles.or_else(|| net.roles.take());
+                }
+                Operation::Settle => {}
+            }
+            Ok(())
+        })?;
+        Ok(nets)
+    }
+
+    fn apply_chunk(&mut self, kind: Kind, nets: HashMap<SourcedId, Net>, deletions: bool) -> Result<(), StoreError> {
+        let mut nets: HashMap<_, _> =
+            nets.into_iter().filter(|(_, net)| matches!(net.end, Some(Some(_))) == deletions).collect();
+        let mut ids: Vec<SourcedId> = nets.keys().cloned().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        ids.sort_unstable();
+        let source = self.source;
+        let mut stored = reads::stored(self.connection(), source, kind, &ids)?;
+        stored.sort_unstable_by(|one, other| one.record.sourced_id().cmp(other.record.sourced_id()));
+
+        let mut updates = Vec::new();
+        let mut entries = Vec::new();
+        let mut attach: HashMap<RefField, Vec<Attachment>> = HashMap::new();
+        let mut roles = Vec::new();
+        let mut reroled = Vec::new();
+        for stored in stored {
+            let Some(net) = nets.remove(stored.record.sourced_id()) else { continue };
+            let was = stored.deleted;
+            let dead = match net.end {
+                None => was.map(|was| net.reason.unwrap_or(was)),
+                Some(None) => None,
+                Some(Some(reason)) => Some(net.reason.unwrap_or(reason)),
+            };
+            let update = Update {
+                id: stored.internal_id,
+                dead: dead.is_some(),
+                died: was.is_none() && dead.is_some(),
+                reason: dead.map(DeleteReason::as_str),
+                modified_ms: net.modified_ms.or(stored.modified_ms),
+                fingerprint: net.fingerprint.map(|fingerprint| hex(fingerprint.to_bytes())),
+            };
+            if dead != was || net.modified_ms.is_some() || net.fingerprint.is_some() {
+                updates.push(update);
+            }
+            if let (Some(vendor), Record::Users(user)) = (net.roles, &stored.record) {
+                reroled.push(stored.internal_id);
+                let _ = user;
+                for (position, role) in vendor.iter().enumerate() {
+                    roles.push(RoleRow::new(stored.internal_id, position, role));
+                }
+            }
+            let mut attached = false;
+            for (field, target) in net.attach {
+                attached = true;
+                attach.entry(field).or_default().push(Attachment {
+                    holder: stored.internal_id,
+                    target: Text::from(target),
+                });
+            }
+            let change = match (was, dead) {
+                (None, Some(_)) => Some(ChangeKind::Deleted),
+                (Some(_), None) => Some(ChangeKind::Restored),
+                (None, None) if attached => Some(ChangeKind::Updated),
+                _ => None,
+            };
+            if let Some(change) = change {
+                entries.push((stored, change));
+            }
+        }
+        self.feed(&entries)?;
+        drop(entries);
+        self.write_updates(kind, &updates)?;
+        for (field, links) in attach {
+            self.attach(field, &links)?;
+        }
+        self.replace_roles(&reroled, &roles)
+    }
+
+    fn write_updates(&mut self, kind: Kind, updates: &[Update]) -> Result<(), StoreError> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let from = self.connection().objects(&[
+            ("id", Type::Int),
+            ("dead", Type::Bool),
+            ("died", Type::Bool),
+            ("reason", Type::Text),
+            ("modified_ms", Type::Int),
+            ("fingerprint", Type::Text),
+        ]);
+        let bytes = match self.connection().engine() {
+            Engine::Sqlite => "unhex(v.fingerprint)",
+            Engine::Postgres => "decode(v.fingerprint, 'hex')",
+        };
+        let sql = format!(
+            "UPDATE {table} AS t SET \
+             deleted_at_us = CASE WHEN v.died THEN {at} WHEN v.dead THEN t.deleted_at_us END, delete_reason = v.reason, \
+             modified_ms = v.modified_ms, fingerprint = coalesce({bytes}, t.fingerprint), \
+             encoding = CASE WHEN v.fingerprint IS NULL THEN t.encoding ELSE {encoding} END \
+             FROM {from} WHERE t.id = v.id",
+            table = layout(kind).table,
+            at = self.at_us,
+            encoding = self.encoding,
+        );
+        self.connection().execute(&format!("change {kind}"), &sql, &[Bind::owned(json(&updates))])?;
+        Ok(())
+    }
+
+    fn attach(&mut self, field: RefField, links: &[Attachment]) -> Result<(), StoreError> {
+        let source = self.source.0;
+        let (table, owner, stem, target) = match place(field) {
+            Place::Own(layout, link) => (layout.table, "id", link.stem, link.target()),
+            Place::Owned(_, child) => (child.table, child.owner, child.link.stem, child.link.target()),
+            Place::Column(_) => return Ok(()),
+        };
+        let from = self.connection().objects(&[("holder", Type::Int), ("target", Type::Text)]);
+        let join = self.connection().ordered_join();
+        let sql = format!(
+            "UPDATE {table} AS t SET {stem}_id = l.id FROM {from} {join} {target} l ON l.source_id = {source} AND l.sourced_id = v.target \
+             WHERE t.{owner} = v.holder AND t.{stem}_ref = v.target AND t.{stem}_id IS NULL"
+        );
+        self.connection().execute("attach references", &sql, &[Bind::owned(json(&links))])?;
+        Ok(())
+    }
+
+    fn replace_roles(&mut self, users: &[i64], roles: &[RoleRow]) -> Result<(), StoreError> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        let source = self.source.0;
+        let sql = format!("DELETE FROM user_roles WHERE user_id IN {}", self.connection().numbers());
+        self.connection().execute("replace roles", &sql, &[Bind::owned(json(&users))])?;
+        let from = self.connection().objects(&[
+            ("user_id", Type::Int),
+            ("position", Type::Int),
+            ("role", Type::Text),
+            ("role_type", Type::Text),
+            ("begin_date", Type::Text),
+            ("end_date", Type::Text),
+            ("user_profile", Type::Text),
+            ("sourced_id", Type::Text),
+            ("org_ref", Type::Text),
+        ]);
+        let sql = format!(
+            "INSERT INTO user_roles (user_id, position, role, role_type, begin_date, end_date, user_profile, sourced_id, org_ref, org_id) \
+             SELECT v.user_id, v.position, v.role, v.role_type, v.begin_date, v.end_date, v.user_profile, v.sourced_id, v.org_ref, l.id \
+             FROM {from} LEFT JOIN orgs l ON l.source_id = {source} AND l.sourced_id = v.org_ref WHERE TRUE"
+        );
+        self.connection().execute("replace roles", &sql, &[Bind::owned(json(&roles))])?;
+        Ok(())
+    }
+
+    // -- rejects and pending records ----------------------------------------------------------------------------------
+
+    /// Writes the run's rejects.
+    pub(crate) fn rejects(&mut self) -> Result<(), StoreError> {
+        if self.staging.rejects == 0 {
+            return Ok(());
+        }
+        let run = self.run;
+        let sql = format!(
+            "INSERT INTO rejects (run_id, number, kind, sourced_id, location, findings, record) \
+             SELECT {run}, row_number() OVER (ORDER BY ord), kind, sourced_id, location, findings, record FROM {REJECTS}"
+        );
+        self.connection().execute_once("write the rejects", &sql, &[])?;
+        Ok(())
+    }
+
+    /// Brings the pending records up to date.
+    pub(crate) fn pending(&mut self, void: &[Kind]) -> Result<(), StoreError> {
+        let source = self.source.0;
+        for kind in void {
+            let binds = [Bind::int(source), Bind::text(kind.as_str())];
+            self.connection().execute(
+                "drop pending records",
+                "DELETE FROM pending_records WHERE source_id = ? AND kind = ?",
+                &binds,
+            )?;
+        }
+        let settled = format!("operation = '{}'", json(&Operation::Settle));
+        let operations = self.staging.operations > 0;
+        if operations {
+            let sql = format!(
+                "DELETE FROM pending_records WHERE source_id = {source} AND EXISTS (SELECT 1 FROM {OPERATIONS} o \
+                 WHERE o.kind = pending_records.kind AND o.sourced_id = pending_records.sourced_id AND o.{settled})"
+            );
+            self.staging.index(OPERATIONS, "sourced_id")?;
+            self.connection().execute_once("drop pending records", &sql, &[])?;
+        }
+        if self.staging.rejects == 0 {
+            return Ok(());
+        }
+        let still = if operations {
+            format!(
+                " AND NOT EXISTS (SELECT 1 FROM {OPERATIONS} o WHERE o.kind = r.kind AND o.sourced_id = r.pending_sourced_id \
+                 AND o.{settled} AND o.ord > r.ord)"
+            )
+        } else {
+            String::new()
+        };
+        let sql = format!(
+            "INSERT INTO pending_records (source_id, kind, sourced_id, fingerprint, modified_ms, record) \
+             SELECT {source}, r.kind, r.pending_sourced_id, r.fingerprint, r.modified_ms, r.pending FROM {REJECTS} r \
+             WHERE r.pending IS NOT NULL AND r.ord IN (SELECT max(ord) FROM {REJECTS} WHERE pending IS NOT NULL \
+             GROUP BY kind, pending_sourced_id){still} \
+             ON CONFLICT (source_id, kind, sourced_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
+             modified_ms = excluded.modified_ms, record = excluded.record"
+        );
+        self.connection().execute_once("keep pending records", &sql, &[])?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Update {
+    id: i64,
+    dead: bool,
+    died: bool,
+    reason: Option<&'static str>,
+    modified_ms: Option<i64>,
+    fingerprint: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Attachment {
+    holder: i64,
+    target: Text,
+}
+
+#[derive(Debug, Serialize)]
+struct RoleRow {
+    user_id: i64,
+    position: usize,
+    role: String,
+    role_type: String,
+    begin_date: Option<String>,
+    end_date: Option<String>,
+    user_profile: Option<Text>,
+    sourced_id: Option<String>,
+    org_ref: Option<String>,
+}
+
+impl RoleRow {
+    fn new(user_id: i64, position: usize, role: &rollcall_domain::entities::Role) -> Self {
+        Self {
+            user_id,
+            position,
+            role: role.role.to_string(),
+            role_type: role.role_type.to_string(),
+            begin_date: role.begin_date.map(|date| date.to_string()),
+            end_date: role.end_date.map(|date| date.to_string()),
+            user_profile: role.user_profile.clone(),
+            sourced_id: role.sourced_id.as_ref().map(ToString::to_string),
+            org_ref: role.org.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Erases what is stored of a source's demographics, wherever it is (R12).
+pub(crate) fn erase_demographics(connection: &mut Connection, source: SourceId) -> Result<(), StoreError> {
+    let source = source.0;
+    if connection.engine() == Engine::Sqlite {
+        // What is deleted is overwritten, not only forgotten.
+        connection.batch("erase demographics", "PRAGMA secure_delete = ON")?;
+    }
+    connection.batch(
+        "erase demographics",
+        &format!(
+            "DELETE FROM external_ids WHERE source_id = {source} AND kind = 'demographics';
+             DELETE FROM changes WHERE source_id = {source} AND kind = 'demographics';
+             DELETE FROM pending_records WHERE source_id = {source} AND kind = 'demographics';
+             DELETE FROM rejects WHERE kind = 'demographics' AND run_id IN (SELECT id FROM runs WHERE source_id = {source});
+             DELETE FROM creations WHERE source_id = {source} AND kind = 'demographics';
+             DELETE FROM demographics WHERE source_id = {source};"
+        ),
+    )
+}
+
+/// Brings the source's row up to date with what was applied.
+pub(crate) fn source_row(
+    connection: &mut Connection,
+    commit: &Commit,
+    revision: i64,
+    sequence: i64,
+) -> Result<(), StoreError> {
+    let finished = commit.outcome.finished.as_microsecond();
+    connection.execute(
+        "write the source",
+        "UPDATE sources SET revision = ?, last_sequence = ?, cursor = coalesce(?, cursor), scope = ?, demographics = ?, \
+         last_full_us = coalesce(?, last_full_us) WHERE id = ?",
+        &[
+            Bind::int(revision),
+            Bind::int(sequence),
+            Bind::maybe(commit.cursor.as_ref().map(|cursor| cursor.0.as_str())),
+            Bind::text(&commit.scope.0),
+            Bind::Bool(Some(commit.demographics)),
+            Bind::Int(commit.full.then_some(finished)),
+            Bind::int(commit.outcome.source.0),
+        ],
+    )?;
+    Ok(())
+}

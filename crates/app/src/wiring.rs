@@ -2,21 +2,31 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rollcall_adapters_oneroster::CsvConfig;
+use rollcall_domain::ports::RosterStore;
 use rollcall_domain::sync::SyncOptions;
-use rollcall_persistence::Database;
-use secrecy::SecretString;
+use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
+use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::TempDir;
 
 use crate::cli::{Import, Reading};
 use crate::config::SourceConfig;
 use crate::documents;
 use crate::failure::Failure;
 
-/// Opens the store and brings its tables up to date.
-pub(crate) async fn database(url: &SecretString) -> Result<Database> {
-    Ok(rollcall_persistence::open(url).await?)
+/// Opens the store; for writing its tables are brought up to date.
+pub(crate) async fn store(url: &SecretString, access: Access) -> Result<Arc<dyn RosterStore>> {
+    Ok(rollcall_persistence::open(url, OpenOptions { access }).await?)
+}
+
+/// A store for a dry run that nobody will look at again. It goes away with what is returned beside it.
+pub(crate) async fn passing_store() -> Result<(Arc<dyn RosterStore>, TempDir)> {
+    let folder = tempfile::Builder::new().prefix("rollcall-").tempdir().context("cannot make a temporary folder")?;
+    let url = SecretString::from(format!("sqlite://{}", folder.path().join("validate.db").display()));
+    Ok((store(&url, Access::Write).await?, folder))
 }
 
 /// Refuses a path that cannot be there before anything is written about it.
@@ -68,8 +78,37 @@ fn override_reading(csv: &mut CsvConfig, reading: Reading) {
     }
 }
 
-/// Which migrations a database has had.
-pub(crate) async fn migrations(url: &SecretString) -> Result<documents::Database> {
-    let status = rollcall_persistence::status(url).await?;
-    Ok(documents::Database { database: status.database, applied: status.applied, pending: status.pending })
+/// Which migrations a database has had; with `migrate`, after those that were missing.
+pub(crate) async fn migrations(url: &SecretString, migrate: bool) -> Result<documents::Database> {
+    let access = if migrate { Access::Write } else { Access::Read };
+    let database = Database::connect(url, access).await?;
+    if migrate {
+        database.migrate().await?;
+    }
+    let (applied, pending) = database.migration_status().await?.into_iter().partition(|migration| migration.applied);
+    let names = |migrations: Vec<MigrationStatus>| migrations.into_iter().map(|migration| migration.name).collect();
+    Ok(documents::Database { database: address(url.expose_secret()), applied: names(applied), pending: names(pending) })
+}
+
+/// The address of a database without its user, its password and its parameters.
+fn address(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    if scheme == "sqlite" {
+        return url.to_owned();
+    }
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_credentials() {
+        assert_eq!(address("sqlite://a@b.db"), "sqlite://a@b.db");
+        assert_eq!(address("postgres://u:p@ss@host:5432/db?password=x"), "postgres://host:5432/db");
+        assert_eq!(address("postgres:///db?host=/run/postgresql"), "postgres:///db");
+    }
 }

@@ -11,10 +11,7 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Db) -> Result<Exit> {
     let config = context.config()?;
     let url = config.database_url(context.global.database_url.as_ref());
-    if let Db::Migrate = arguments {
-        wiring::database(&url).await?;
-    }
-    let state = wiring::migrations(&url).await?;
+    let state = wiring::migrations(&url, matches!(arguments, Db::Migrate)).await?;
     if context.output.is_json() {
         context.output.json(&state)?;
     } else {

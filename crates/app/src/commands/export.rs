@@ -20,13 +20,13 @@ const TRIES: usize = 5;
 
 pub(super) async fn run(context: &mut Context, arguments: &Export) -> Result<Exit> {
     let config = context.config()?;
-    let store = context.database(&config).await?;
-    let mut source = super::sources::known(&store, &arguments.source).await?;
+    let store = context.reading(&config).await?;
+    let mut source = super::sources::known(&*store, &arguments.source).await?;
     let mut columns = Columns::default();
     for _ in 0..TRIES {
-        let writer = write(&store, source.id, arguments, &mut columns).await?;
+        let writer = write(&*store, source.id, arguments, &mut columns).await?;
         // The kinds are read one after the other: they belong together only if nothing was applied meanwhile.
-        let now = super::sources::known(&store, &arguments.source).await?;
+        let now = super::sources::known(&*store, &arguments.source).await?;
         if now.revision == source.revision {
             show(context, arguments, &writer.finish()?)?;
             return Ok(Exit::Done);

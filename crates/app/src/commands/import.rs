@@ -1,5 +1,7 @@
 //! `rollcall import`
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use rollcall_adapters_oneroster::CsvSource;
 use rollcall_domain::RunId;
@@ -22,15 +24,15 @@ pub(super) async fn run(context: &mut Context, arguments: &Import) -> Result<Exi
     let config = context.config()?;
     wiring::check_path(&arguments.path)?;
     let (csv, options) = wiring::import(config.source(&arguments.source), arguments);
-    let source = CsvSource::new(csv);
-    let database = context.database(&config).await?;
+    let source = CsvSource::new(csv, Arc::new(SystemClock));
+    let store = context.writing(&config).await?;
 
     let mut exit = Exit::Done;
     let mut reports: Vec<RunReport> = Vec::new();
     loop {
         let outcome = {
             let meter = Meter::start(&arguments.source);
-            let sync = Sync { store: &database, clock: &SystemClock, progress: &meter };
+            let sync = Sync { store: &*store, clock: &SystemClock, progress: &meter };
             sync.run(RunId(Uuid::now_v7()), &arguments.source, &source, &options).await?
         };
         exit = exit.worst(Exit::of_run(&outcome.report, arguments.strict));

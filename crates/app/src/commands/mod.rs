@@ -8,8 +8,11 @@ mod runs;
 mod sources;
 mod validate;
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use rollcall_persistence::Database;
+use rollcall_domain::ports::RosterStore;
+use rollcall_persistence::Access;
 
 use crate::cli::{Cli, Command, Global, OutputFormat, RejectFormat, Runs};
 use crate::config::Config;
@@ -29,8 +32,14 @@ impl Context {
         Config::load(self.global.config.as_deref())
     }
 
-    async fn database(&self, config: &Config) -> Result<Database> {
-        wiring::database(&config.database_url(self.global.database_url.as_ref())).await
+    /// The store, opened for reading: it is left as it is.
+    async fn reading(&self, config: &Config) -> Result<Arc<dyn RosterStore>> {
+        wiring::store(&config.database_url(self.global.database_url.as_ref()), Access::Read).await
+    }
+
+    /// The store, opened for writing.
+    async fn writing(&self, config: &Config) -> Result<Arc<dyn RosterStore>> {
+        wiring::store(&config.database_url(self.global.database_url.as_ref()), Access::Write).await
     }
 }
 

@@ -19,11 +19,11 @@ const SEARCHED: u32 = 100_000;
 
 pub(super) async fn run(context: &mut Context, arguments: Runs) -> Result<Exit> {
     let config = context.config()?;
-    let store = context.database(&config).await?;
+    let store = context.reading(&config).await?;
     match arguments {
         Runs::List { source, limit } => {
             if let Some(name) = &source {
-                super::sources::known(&store, name).await?;
+                super::sources::known(&*store, name).await?;
             }
             let rows = store.run_list(&RunFilter { source }, limit).await?;
             if context.output.is_json() {
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &mut Context, arguments: Runs) -> Result<Exit> 
             }
         }
         Runs::Show { id } => {
-            let row = find(&store, &id).await?;
+            let row = find(&*store, &id).await?;
             if context.output.is_json() {
                 context.output.json(&row.report)?;
             } else {
@@ -41,12 +41,12 @@ pub(super) async fn run(context: &mut Context, arguments: Runs) -> Result<Exit> 
             }
         }
         Runs::Rejects { id, format, summary } => {
-            let row = find(&store, &id).await?;
+            let row = find(&*store, &id).await?;
             let format = format.or(context.output.is_json().then_some(RejectFormat::Json));
             if summary {
-                summarise(context, &store, row.id, format).await?;
+                summarise(context, &*store, row.id, format).await?;
             } else {
-                list_rejects(context, &store, row.id, format).await?;
+                list_rejects(context, &*store, row.id, format).await?;
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::screens;
 pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Exit> {
     let Sources::List = arguments;
     let config = context.config()?;
-    let store = context.database(&config).await?;
+    let store = context.reading(&config).await?;
     let stored = store.source_list().await?;
 
     let mut sources: Vec<Source<'_>> = stored

@@ -3,14 +3,15 @@
 //! A validation is a dry run into a store that keeps nothing but the rejects: what it finds is what an import into an
 //! empty store would find.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use futures::StreamExt as _;
 use rollcall_adapters_oneroster::CsvSource;
-use rollcall_domain::ports::{RejectRow, RosterStore, RunMode};
+use rollcall_domain::ports::{RejectRow, RunMode};
 use rollcall_domain::report::{RunReport, WarningGroup};
 use rollcall_domain::sync::Sync;
 use rollcall_domain::{Code, RunId};
-use rollcall_persistence::DiscardingStore;
 use uuid::Uuid;
 
 use super::Context;
@@ -26,12 +27,12 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<Exit> {
     wiring::check_path(&arguments.path)?;
     let (csv, options) = wiring::validation(&arguments.path, arguments.reading);
-    let source = CsvSource::new(csv);
-    let store = DiscardingStore::new();
+    let source = CsvSource::new(csv, Arc::new(SystemClock));
+    let (store, _folder) = wiring::passing_store().await?;
     let run = RunId(Uuid::now_v7());
     let report = {
         let meter = Meter::start("validate");
-        let sync = Sync { store: &store, clock: &SystemClock, progress: &meter };
+        let sync = Sync { store: &*store, clock: &SystemClock, progress: &meter };
         sync.run(run, "validate", &source, &options).await?.report
     };
 

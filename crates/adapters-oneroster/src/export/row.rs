@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(line(|row| row.cell("plain O'Neil Zoë 李")), "id,plain O'Neil Zoë 李\r\n");
         assert_eq!(line(|row| row.cell("a,b")), "id,\"a,b\"\r\n");
         assert_eq!(line(|row| row.cell("AP \"AB\"")), "id,\"AP \"\"AB\"\"\"\r\n");
-        assert_eq!(line(|row| row.blank()), "id,\r\n");
+        assert_eq!(line(Row::blank), "id,\r\n");
     }
 
     #[test]

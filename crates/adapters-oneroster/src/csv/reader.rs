@@ -165,7 +165,7 @@ impl Reader<'_> {
 
     fn user_rows(&mut self, file: &SurveyedFile, mut roles: UserRoles<'_>) -> Result<(), CsvError> {
         let Self { package, config, output, notes, encoder, dated_deletions, rules, .. } = self;
-        rows::read(package, file, config.encoding, output, |output, row, location| {
+        let tally = rows::read(package, file, config.encoding, output, |output, row, location| {
             notes.clear();
             let mut fields = Fields { row, rules: *rules, notes };
             let life = begin(&mut fields, file, dated_deletions);
@@ -213,6 +213,9 @@ impl Reader<'_> {
             }
             Ok(())
         })?;
+        if let UserRoles::Joined(index) = &mut roles {
+            tally.ids.iter().for_each(|user| index.see(user));
+        }
         Ok(())
     }
 

@@ -14,10 +14,12 @@ use crate::config::TextEncoding;
 use crate::error::CsvError;
 
 /// What became of the rows of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
     /// Rows whose structure or text made no sense.
     pub(crate) unreadable: u64,
+    /// The ids of those among them that still show theirs.
+    pub(crate) ids: Vec<SourcedId>,
 }
 
 /// Reads every row of a file and hands the readable ones to `each`.
@@ -47,10 +49,12 @@ pub(crate) fn read(
                 each(output, Row { header, text, cells: records.cells() }, location)?;
             }
             Err(finding) => {
+                let sourced_id = own_id(&records, file, finding.code);
                 tally.unreadable += 1;
+                tally.ids.extend(sourced_id.clone());
                 output.reject(Reject {
                     kind: file.table.kind(),
-                    sourced_id: own_id(&records, file, finding.code),
+                    sourced_id,
                     location,
                     findings: vec![finding],
                     // The cells cannot be told apart, so a password could hide in any of them.

@@ -1,1 +1,12 @@
-//! Helpers of the end-to-end tests.
+//! Helpers of the end-to-end tests: the real program, stores of both engines, packages, and a reading of CSV that shares
+//! nothing with the program's.
+
+mod package;
+mod program;
+mod roster;
+mod store;
+
+pub use package::{Package, read_folder, write_zip};
+pub use program::{Answer, Rollcall, binary};
+pub use roster::{Difference, Roster};
+pub use store::{Engine, Place};

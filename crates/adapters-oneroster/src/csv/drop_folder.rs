@@ -89,6 +89,7 @@ struct Candidate {
 pub(crate) fn look(
     folder: &Path,
     config: &CsvConfig,
+    demographics: bool,
     applied: Option<&AppliedPackage>,
     now: Timestamp,
 ) -> Result<Found, CsvError> {
@@ -99,7 +100,7 @@ pub(crate) fn look(
             waiting.push(candidate);
         }
     }
-    let contents: Vec<_> = waiting.iter().map(|candidate| content(&candidate.path, config)).collect();
+    let contents: Vec<_> = waiting.iter().map(|candidate| content(&candidate.path, config, demographics)).collect();
     let mut replaced = Vec::new();
     let mut kept = Vec::new();
     for (index, candidate) in waiting.into_iter().enumerate() {
@@ -199,9 +200,9 @@ enum Content {
     Files(Vec<(Table, PackageMode)>),
 }
 
-fn content(path: &Path, config: &CsvConfig) -> Content {
+fn content(path: &Path, config: &CsvConfig, demographics: bool) -> Content {
     let surveyed: Result<Survey, CsvError> =
-        Package::open(path, &config.limits).and_then(|mut package| survey::survey(&mut package, config, true));
+        Package::open(path, &config.limits).and_then(|mut package| survey::survey(&mut package, config, demographics));
     match surveyed {
         Err(_) => Content::Unreadable,
         Ok(survey) if survey.files.is_empty() => Content::Nothing,

@@ -17,6 +17,8 @@ pub(crate) struct Header {
     metadata: Vec<(Text, u16)>,
     /// The names as the file writes them; blank where a column has none.
     names: Vec<Text>,
+    /// The cells that hold secrets.
+    secrets: Vec<usize>,
     /// The number of cells up to the last column with a name. Rows may not have fewer.
     named_width: usize,
 }
@@ -38,6 +40,7 @@ impl Header {
             cells: [NOWHERE; Column::COUNT],
             metadata: Vec::new(),
             names: names.iter().map(|name| Text::new(name.trim())).collect(),
+            secrets: (0..names.len()).filter(|&index| Column::is_secret(names[index])).collect(),
             named_width: names.iter().rposition(|name| !name.trim().is_empty()).map_or(0, |last| last + 1),
         };
         let columns_version = if table == Table::Users && roles_in_users { Version::V1_1 } else { version };
@@ -128,10 +131,14 @@ impl Header {
         for &column in standard {
             if !self.has(column) && !column.may_be_absent() {
                 let name = column.as_str();
+                let consequence = match column {
+                    Column::Password => "nothing is lost, because passwords are never read",
+                    _ => "it was read as blank in every row",
+                };
                 warnings.push(Finding::on(
                     Code::ColumnMissing,
                     name,
-                    format!("the column `{name}` is missing; it was read as blank in every row"),
+                    format!("the column `{name}` is missing; {consequence}"),
                 ));
             }
         }
@@ -175,6 +182,11 @@ impl Header {
     /// The number of cells that a row must have at least.
     pub(crate) const fn named_width(&self) -> usize {
         self.named_width
+    }
+
+    /// The cells that hold secrets, which are never looked at.
+    pub(crate) fn secrets(&self) -> &[usize] {
+        &self.secrets
     }
 
     /// The number of cells of the header row.

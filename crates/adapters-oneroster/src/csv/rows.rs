@@ -79,8 +79,13 @@ fn readable<'r, R: std::io::BufRead>(
         ));
     }
     let count = records.cells().len();
-    let surplus_is_blank = || (header.width()..count).all(|index| records.cell(index).trim_ascii().is_empty());
-    if count < header.named_width() || (count > header.width() && !surplus_is_blank()) {
+    let is_blank = |index: usize| records.cell(index).trim_ascii().is_empty();
+    let surplus = count.saturating_sub(header.width());
+    // A comma without quotes shifts every cell behind it, and blank cells at the end can hide that. Where it could make
+    // a password pass for another value the row is not believed (R11).
+    let may_show_a_secret =
+        || header.secrets().iter().any(|&secret| (secret + 1..=secret + surplus).any(|index| !is_blank(index)));
+    if count < header.named_width() || !(header.named_width()..count).all(is_blank) || may_show_a_secret() {
         return Err(Finding::whole(
             Code::CsvMalformed,
             format!(

@@ -107,7 +107,7 @@ fn pull(
         }
         PathKind::Package | PathKind::DropFolder => {
             let applied = if request.full { None } else { memory.applied.as_ref() };
-            let found = drop_folder::look(&config.path, config, applied, now)?;
+            let found = drop_folder::look(&config.path, config, request.demographics, applied, now)?;
             let notes = notes_of(&found);
             let Some(next) = found.next else {
                 return Ok(PullSummary {
@@ -172,7 +172,7 @@ fn check(config: &CsvConfig, now: Timestamp) -> Result<CheckReport, CsvError> {
         PathKind::Package => config.path.clone(),
         PathKind::DropFolder => {
             fact("drop folder", config.path.display().to_string());
-            let found = drop_folder::look(&config.path, config, None, now)?;
+            let found = drop_folder::look(&config.path, config, true, None, now)?;
             for note in notes_of(&found) {
                 fact("note", note);
             }

@@ -243,9 +243,9 @@ async fn a_file_that_changes_while_it_is_read_fails_the_pull() {
     let folder = TempDir::new().unwrap();
     // Enough for several batches, so that the first one is taken before the end is reached.
     let header = "sourcedId,status,dateLastModified,name,type,identifier,parentSourcedId\n";
-    let rows: String = (0..40_000).map(|number| format!("s{number},,,School,school,,\n")).collect();
+    let rows: Vec<String> = (0..40_000).map(|number| format!("s{number},,,School,school,,\n")).collect();
     Files::new()
-        .with("orgs.csv", format!("{header}{rows}"))
+        .with("orgs.csv", format!("{header}{}", rows.concat()))
         .with("courses.csv", header.replace("name", "title"))
         .write_to(folder.path());
     let source = CsvSource::new(CsvConfig::new(folder.path()), next_century());

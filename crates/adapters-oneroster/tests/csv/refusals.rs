@@ -161,3 +161,14 @@ async fn invalid_utf_8_refuses_the_row_and_not_the_file() {
     assert_eq!(pulled.refused(), ["encoding.invalid - orgs.csv:2 s1"]);
     assert!(pulled.has_record("s2"));
 }
+
+#[tokio::test]
+async fn r11_a_comma_without_quotes_does_not_make_a_password_another_value() {
+    let pulled = Files::fixture("v1p2")
+        .edit("users.csv", "Ånn,Østby,", "Ånn,Østby, Jr,")
+        .edit("users.csv", "hunter2,m-1,Annie,,,s1,she/her", "hunter2,,,,,,")
+        .pull()
+        .await;
+    assert_eq!(pulled.refused(), ["csv.malformed - users.csv:2 u-ann"]);
+    assert!(!pulled.render().contains("hunter2"));
+}

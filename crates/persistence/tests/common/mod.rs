@@ -1,0 +1,47 @@
+//! Stores to try things on.
+
+#![expect(dead_code, reason = "each test crate uses what it needs")]
+
+use std::any::Any;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use rollcall_persistence::{Database, OpenOptions};
+use rollcall_testkit::ThrowawayPostgres;
+use rollcall_testkit::store::Fixture;
+use secrecy::SecretString;
+
+/// A new SQLite file.
+pub(crate) async fn sqlite() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("rollcall.db").display());
+    fixture(url, Box::new(folder)).await
+}
+
+/// A new database of the throwaway PostgreSQL.
+pub(crate) async fn postgres() -> Fixture {
+    let database = tokio::task::spawn_blocking(ThrowawayPostgres::database).await.unwrap();
+    fixture(database.url().to_owned(), Box::new(database)).await
+}
+
+async fn fixture(url: String, keep: Box<dyn Any + Send + Sync>) -> Fixture {
+    let store = open(&url).await;
+    Fixture {
+        store: store.store(),
+        reopen: Box::new(move || {
+            let url = url.clone();
+            async move { open(&url).await.store() }.boxed()
+        }),
+        keep,
+    }
+}
+
+/// Opens a database for writing.
+pub(crate) async fn open(url: &str) -> Database {
+    Database::open(&SecretString::from(url), OpenOptions::default()).await.unwrap()
+}
+
+/// The store of a fixture.
+pub(crate) fn store(fixture: &Fixture) -> Arc<dyn rollcall_domain::ports::RosterStore> {
+    Arc::clone(&fixture.store)
+}

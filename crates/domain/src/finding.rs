@@ -203,6 +203,8 @@ pub struct Reject {
     pub kind: Kind,
     /// Its id, if it could be read. A reject without one withholds deletions by absence (R5).
     pub sourced_id: Option<SourcedId>,
+    /// Only a part of the record was refused, a role of a user: the record itself may still be accepted.
+    pub is_part: bool,
     /// Where it stands.
     pub location: Location,
     /// Why it was refused; never empty.

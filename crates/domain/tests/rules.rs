@@ -127,6 +127,7 @@ fn unreadable(kind: Kind, sourced_id: Option<&str>) -> Item {
     Item::Reject(Reject {
         kind,
         sourced_id: sourced_id.map(id),
+        is_part: false,
         location: location(7),
         findings: vec![rollcall_domain::Finding::whole(Code::CsvMalformed, "too many cells")],
         record: None,
@@ -571,6 +572,41 @@ async fn users_and_roles_may_come_apart_and_each_leaves_the_other_alone() {
     script.summary.coverage = PerKind::from_fn(|_| Coverage::Absent);
     sync_with(&store, &script, &mass()).await;
     assert!(role_names(&store, "u").is_empty());
+}
+
+#[tokio::test]
+async fn r5_a_refused_role_leaves_its_user_alone_and_its_user_the_stored_role() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(org("school")), without_roles(user("u")), owned_role("u", "r1", "teacher", "school")])
+        .await;
+    let refused = |sourced_id: Option<&str>| {
+        let Item::Reject(reject) = unreadable(Kind::Users, sourced_id) else { panic!() };
+        Item::Reject(Reject { is_part: true, ..reject })
+    };
+    for half in [None, Some(Coverage::Snapshot)] {
+        let items = vec![upsert(org("school")), refused(Some("u")), refused(None), without_roles(user("u"))];
+        let mut script = Script::new(Coverage::Snapshot, items);
+        script.summary.roles = half;
+        let report = sync_with(&store, &script, &mass()).await;
+        assert_eq!((report.counts[Kind::Users].rejected, report.counts[Kind::Users].unchanged), (2, 1));
+        assert_eq!(role_names(&store, "u"), ["teacher"]);
+    }
+}
+
+#[tokio::test]
+async fn a_class_may_have_one_primary_teacher_at_a_time() {
+    let store = MemoryStore::default();
+    let teacher = |sourced_id: &str, user: &str, begin: i8, end: i8| {
+        let mut enrollment = enrollment(sourced_id, "class", user);
+        (enrollment.role, enrollment.primary) = ("teacher".into(), Some(true));
+        enrollment.begin_date = Some(jiff::civil::date(2026, begin, 1));
+        enrollment.end_date = Some(jiff::civil::date(2026, end, 1));
+        Record::from(enrollment)
+    };
+    let mut records = roster();
+    records.extend([teacher("t1", "ada", 1, 3), teacher("t2", "ben", 3, 5), teacher("t3", "ada", 2, 6)]);
+    let report = snapshot(&store, records).await;
+    assert_eq!((codes(&report), report.warnings[0].count), (vec![Code::ValueConflict], 1));
 }
 
 #[tokio::test]

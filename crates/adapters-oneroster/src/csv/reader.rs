@@ -1,10 +1,7 @@
 //! Reads a surveyed package in the order of reference, and says at the end what it covered.
 
-use std::collections::HashMap;
-
-use rollcall_domain::entities::{Enrollment, Role};
+use rollcall_domain::entities::Role;
 use rollcall_domain::ports::{Coverage, Deletion, Hold, Item, OwnedChange, PullSummary, RoleChange, Upsert};
-use rollcall_domain::vocabulary::EnrollmentRole;
 use rollcall_domain::{Code, Encoder, Finding, Kind, Location, Record, Reject, SourcedId};
 
 use super::cursor::Memory;
@@ -45,7 +42,6 @@ pub(crate) fn read(
         encoder: Encoder::default(),
         dated_deletions: 0,
         course_titles: CourseTitles::new(),
-        main_teachers: HashMap::new(),
     };
     for file in &survey.files {
         reader.dated_deletions = 0;
@@ -83,30 +79,12 @@ struct Reader<'a> {
     /// Rows of the current bulk file that are deleted and say when.
     dated_deletions: u64,
     course_titles: CourseTitles,
-    /// When each class has which main teacher.
-    main_teachers: HashMap<SourcedId, Vec<Tenure>>,
-}
-
-/// The days during which a user is the main teacher of a class.
-struct Tenure {
-    user: SourcedId,
-    begin: Option<jiff::civil::Date>,
-    end: Option<jiff::civil::Date>,
-}
-
-impl Tenure {
-    fn overlaps(&self, other: &Self) -> bool {
-        let before =
-            |end: Option<_>, begin: Option<_>| matches!((end, begin), (Some(end), Some(begin)) if end <= begin);
-        !before(self.end, other.begin) && !before(other.end, self.begin)
-    }
 }
 
 impl Reader<'_> {
     /// Reads a file whose rows are records of their own.
     fn plain(&mut self, file: &SurveyedFile) -> Result<(), CsvError> {
-        let Self { package, config, output, notes, encoder, dated_deletions, course_titles, main_teachers, rules } =
-            self;
+        let Self { package, config, output, notes, encoder, dated_deletions, course_titles, rules } = self;
         let table = file.table;
         rows::read(package, file, config.encoding, output, |output, row, location| {
             notes.clear();
@@ -124,10 +102,7 @@ impl Reader<'_> {
                     Record::from(course)
                 }),
                 Table::Classes => class::map(&mut fields, course_titles).map(Record::from),
-                Table::Enrollments => enrollment::map(&mut fields).map(|enrollment| {
-                    note_second_main_teacher(&enrollment, main_teachers, fields.notes);
-                    Record::from(enrollment)
-                }),
+                Table::Enrollments => enrollment::map(&mut fields).map(Record::from),
                 Table::Demographics => demographics::map(&mut fields).map(Record::from),
                 Table::Users | Table::Roles => None,
             };
@@ -253,6 +228,7 @@ impl Reader<'_> {
                 self.output.reject(Reject {
                     kind: Kind::Users,
                     sourced_id: Some(user.clone()),
+                    is_part: true,
                     location: Location::line(&file.entry.place, line),
                     findings: vec![Finding::on(
                         Code::RefMissing,
@@ -378,6 +354,7 @@ fn refuse(
     output.reject(Reject {
         kind: table.kind(),
         sourced_id: SourcedId::new(row.get(id)).ok(),
+        is_part: table == Table::Roles,
         location,
         findings: std::mem::take(&mut notes.errors),
         record: Some(row.quoted()),
@@ -411,27 +388,6 @@ fn quote_role(user: &SourcedId, role: &Role) -> serde_json::Value {
         "endDate": role.end_date,
         "orgSourcedId": role.org,
     })
-}
-
-/// A class may have one main teacher at a time. Some systems name several; all are kept.
-fn note_second_main_teacher(
-    enrollment: &Enrollment,
-    main_teachers: &mut HashMap<SourcedId, Vec<Tenure>>,
-    notes: &mut Notes,
-) {
-    if enrollment.primary != Some(true) || enrollment.role != EnrollmentRole::Teacher {
-        return;
-    }
-    let tenure = Tenure { user: enrollment.user.clone(), begin: enrollment.begin_date, end: enrollment.end_date };
-    let tenures = main_teachers.entry(enrollment.class.clone()).or_default();
-    if tenures.iter().any(|other| other.user != tenure.user && other.overlaps(&tenure)) {
-        notes.warn(
-            Code::ValueConflict,
-            Column::Primary,
-            "the class has another primary teacher at the same time, and the standard allows one; both were kept",
-        );
-    }
-    tenures.push(tenure);
 }
 
 /// A column that was read last time and is gone now would wipe its field from every record.

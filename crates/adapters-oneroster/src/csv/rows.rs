@@ -55,6 +55,7 @@ pub(crate) fn read(
                 output.reject(Reject {
                     kind: file.table.kind(),
                     sourced_id,
+                    is_part: file.table == Table::Roles,
                     location,
                     findings: vec![finding],
                     // The cells cannot be told apart, so a password could hide in any of them.

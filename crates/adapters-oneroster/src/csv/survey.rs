@@ -149,7 +149,7 @@ impl Surveyor<'_> {
         let mut files = Vec::new();
         for ((table, entry), first_row) in tables.into_iter().zip(first_rows) {
             if table == Table::Demographics && !demographics {
-                self.skipped.push(format!("{}: demographics are switched off for this source", entry.place));
+                // The sync lists the kind as skipped.
                 continue;
             }
             let Some(first_row) = first_row else { continue };

@@ -162,17 +162,6 @@ async fn inclusive_end_dates_gain_a_day_in_sessions_enrollments_and_roles() {
 }
 
 #[tokio::test]
-async fn several_primary_teachers_at_the_same_time_are_accepted_with_a_warning() {
-    let header = "sourcedId,status,dateLastModified,classSourcedId,schoolSourcedId,userSourcedId,role,primary,beginDate,endDate\n";
-    let rows = "e1,,,k-alg-1,s1,u-tea,teacher,true,2026-08-17,2026-10-01\n\
-                e2,,,k-alg-1,s1,u-ola,teacher,true,2026-10-01,\n\
-                e3,,,k-alg-1,s1,u-adm,teacher,true,2026-12-01,\n";
-    let pulled = Files::standard().with("enrollments.csv", format!("{header}{rows}")).pull().await;
-    assert_eq!(pulled.warned(), ["value.conflict primary enrollments.csv:4"]);
-    assert!(pulled.has_record("e3"));
-}
-
-#[tokio::test]
 async fn windows_1252_is_read_where_the_source_declares_it() {
     let orgs = b"sourcedId,status,dateLastModified,name,type,identifier,parentSourcedId\ns1,,,\xC5sg\xE5rd,school,,\n";
     let files = Files::new().with("orgs.csv", orgs);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
+use jiff::civil::Date;
 
 use super::Failure;
 use super::SyncOptions;
@@ -94,6 +95,21 @@ pub(super) struct LooseLink {
     pub(super) location: Location,
 }
 
+/// The days during which a user is the primary teacher of a class.
+struct Tenure {
+    user: Key,
+    begin: Option<Date>,
+    end: Option<Date>,
+}
+
+impl Tenure {
+    fn overlaps(&self, other: &Self) -> bool {
+        let before =
+            |end: Option<_>, begin: Option<_>| matches!((end, begin), (Some(end), Some(begin)) if end <= begin);
+        !before(self.end, other.begin) && !before(other.end, self.begin)
+    }
+}
+
 struct SchoolClaim {
     class: SourcedId,
     school: Option<SourcedId>,
@@ -108,8 +124,8 @@ pub(super) struct Facts {
     session_types: HashMap<Key, SessionType>,
     /// The school of each class that arrived, in short.
     class_schools: HashMap<Key, u64>,
-    /// Classes, with the span of the enrollment, that have a primary teacher.
-    primary_teachers: HashSet<(Key, Option<jiff::civil::Date>, Option<jiff::civil::Date>)>,
+    /// The primary teachers of each class.
+    primary_teachers: HashMap<Key, Vec<Tenure>>,
     /// The file or address from which each kind came last.
     pub(super) places: PerKind<Option<Arc<str>>>,
     /// The parents of the orgs and sessions that arrived, with where they stand.
@@ -484,11 +500,19 @@ impl<'a> Session<'a> {
             }),
         }
         if enrollment.primary == Some(true) && enrollment.role == EnrollmentRole::Teacher {
-            let span = (class, enrollment.begin_date, enrollment.end_date);
-            if !self.facts.primary_teachers.insert(span) {
+            let user = self.keys.of(&enrollment.user);
+            let tenure = Tenure { user, begin: enrollment.begin_date, end: enrollment.end_date };
+            let tenures = self.facts.primary_teachers.entry(class).or_default();
+            let is_shared = tenures.iter().any(|other| other.user != user && other.overlaps(&tenure));
+            tenures.push(tenure);
+            if is_shared {
                 self.warn_on(
                     upsert,
-                    Finding::on(Code::ValueConflict, "primary", "the class has several primary teachers at one time"),
+                    Finding::on(
+                        Code::ValueConflict,
+                        "primary",
+                        "the class has another primary teacher at the same time, and the standard allows one; both are kept",
+                    ),
                 );
             }
         }
@@ -746,6 +770,9 @@ impl<'a> Session<'a> {
         let kind = reject.kind;
         self.counts[kind].rejected += 1;
         match &reject.sourced_id {
+            // The user stays what it is, and has been heard of.
+            Some(id) if reject.is_part => self.entry_mut(kind, id).set(flag::ROLES),
+            None if reject.is_part => {}
             Some(id) => {
                 let entry = self.entry_mut(kind, id);
                 entry.clear(flag::WAITING);
@@ -767,6 +794,7 @@ impl<'a> Session<'a> {
         let reject = Reject {
             kind: record.kind(),
             sourced_id: Some(record.sourced_id().clone()),
+            is_part: false,
             location,
             findings,
             record: as_json(record),

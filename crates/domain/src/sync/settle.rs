@@ -377,6 +377,7 @@ impl Session<'_> {
                     crate::Reject {
                         kind: Kind::Users,
                         sourced_id: Some(id.clone()),
+                        is_part: true,
                         location: location_of(&change),
                         findings: vec![finding],
                         record: None,

@@ -210,7 +210,7 @@ fn a_district_has_what_real_ones_have() {
             }
             Record::Enrollments(enrollment) => {
                 see("co-teacher", enrollment.primary == Some(false));
-                see("aide in a class", enrollment.role == EnrollmentRole::Aide);
+                see("proctor in a class", enrollment.role == EnrollmentRole::Proctor);
                 assert!(enrollment.begin_date.is_none() || enrollment.begin_date < enrollment.end_date);
             }
             Record::Classes(class) => {

@@ -33,7 +33,8 @@ impl District {
         };
         let main = entry(0, main, EnrollmentRole::Teacher, Some(true));
         let second = second.map(|person| entry(1, person, EnrollmentRole::Teacher, Some(false)));
-        let aide = self.aide_of(lesson).map(|person| entry(2, person, EnrollmentRole::Aide, None));
+        // The standard enrolls no aides; who helps in a class is its proctor.
+        let aide = self.aide_of(lesson).map(|person| entry(2, person, EnrollmentRole::Proctor, None));
         std::iter::once(main).chain(second).chain(aide)
     }
 

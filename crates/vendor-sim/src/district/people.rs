@@ -292,7 +292,7 @@ impl District {
                 }
                 UserRole::SiteAdministrator
             }
-            2 => UserRole::Counselor,
+            2 => UserRole::SystemAdministrator,
             _ => UserRole::Proctor,
         };
         user.roles.push(role(sort, org, RoleType::Primary));

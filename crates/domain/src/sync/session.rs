@@ -53,6 +53,17 @@ pub(super) struct Session<'a> {
     received: u64,
     restarts: u8,
     pub(super) scratch: Encoder,
+    /// The memory of the last record's links, for the next one's.
+    links: Vec<Link>,
+}
+
+/// A reference of a record that is being decided, looked up.
+struct Link {
+    field: RefField,
+    target: Key,
+    is_there: bool,
+    /// Another record of this run requires the target already.
+    is_marked: bool,
 }
 
 /// What could not be decided on arrival.
@@ -159,6 +170,7 @@ impl<'a> Session<'a> {
             received: 0,
             restarts: 0,
             scratch: Encoder::default(),
+            links: Vec::new(),
         }
     }
 
@@ -289,7 +301,7 @@ impl<'a> Session<'a> {
             entry.set(flag::WAITING);
             self.later.without_roles.push(upsert);
         } else {
-            self.admit(upsert);
+            self.admit_keyed(upsert, key);
         }
     }
 
@@ -313,26 +325,33 @@ impl<'a> Session<'a> {
 
     /// Accepts a record if what it requires is there, and keeps it for later if not.
     pub(super) fn admit(&mut self, upsert: Upsert) {
-        let mut missing = false;
-        upsert.record().each_reference(|reference| {
-            if reference.field.is_required() && !self.is_there(reference.field.target(), reference.target) {
-                missing = true;
-            }
-        });
         let key = self.keys.of(upsert.record().sourced_id());
-        if missing {
+        self.admit_keyed(upsert, key);
+    }
+
+    fn admit_keyed(&mut self, upsert: Upsert, key: Key) {
+        let links = self.links_of(upsert.record());
+        if links.iter().any(|link| link.field.is_required() && !link.is_there) {
             self.table_mut(upsert.record().kind()).entry(key).set(flag::WAITING);
             self.later.early.push(upsert);
+            self.links = links;
         } else {
-            self.accept(upsert);
+            self.accept_keyed(upsert, key, links);
         }
     }
 
     /// Compares an accepted record with the stored one, and stages what differs.
     pub(super) fn accept(&mut self, upsert: Upsert) {
-        self.look_around(&upsert);
-        let kind = upsert.record().kind();
         let key = self.keys.of(upsert.record().sourced_id());
+        let links = self.links_of(upsert.record());
+        self.accept_keyed(upsert, key, links);
+    }
+
+    fn accept_keyed(&mut self, upsert: Upsert, key: Key, links: Vec<Link>) {
+        self.look_around(&upsert, &links);
+        self.learn(&upsert, key, &links);
+        self.links = links;
+        let kind = upsert.record().kind();
         let entry = self.table_mut(kind).entry(key);
         entry.clear(flag::WAITING);
         if entry.has(flag::OUTDATED) {
@@ -342,17 +361,39 @@ impl<'a> Session<'a> {
             return;
         }
         let same = entry.has(flag::STORED) && entry.fingerprint() == upsert.fingerprint();
-        self.decide(upsert, same);
+        self.decide(upsert, key, same);
+    }
+
+    /// Looks up what a record refers to, in the order of its fields.
+    fn links_of(&mut self, record: &Record) -> Vec<Link> {
+        let mut links = std::mem::take(&mut self.links);
+        links.clear();
+        record.each_reference(|reference| {
+            let target = self.keys.of(reference.target);
+            let field = reference.field;
+            // An enrollment's school is compared, not looked up.
+            let entry = if field == RefField::EnrollmentSchool {
+                None
+            } else {
+                self.table(field.target()).and_then(|table| table.get(target))
+            };
+            links.push(Link {
+                field,
+                target,
+                is_there: entry.is_some_and(Entry::is_there),
+                is_marked: entry.is_some_and(|entry| entry.has(flag::REFERENCED)),
+            });
+        });
+        links
     }
 
     /// Counts an accepted record, and stages it unless it is the same as the live stored one.
-    fn decide(&mut self, upsert: Upsert, same: bool) {
+    fn decide(&mut self, upsert: Upsert, key: Key, same: bool) {
         let kind = upsert.record().kind();
         let fingerprint = upsert.fingerprint();
         let modified_ms = upsert.modified_ms;
         let switched_off = upsert.record().is_disabled_user();
         let position = upsert.location.position;
-        let key = self.keys.of(upsert.record().sourced_id());
         let entry = self.table_mut(kind).entry(key);
         entry.set(flag::SEEN);
         let newer = entry.advance(modified_ms);
@@ -392,102 +433,86 @@ impl<'a> Session<'a> {
         self.stage(StagedChange::Put { record: upsert.into_record(), fingerprint, modified_ms: newest, change });
     }
 
-    /// Marks what the record requires, notes what it refers to that is not there, and checks what can be checked
-    /// against what has arrived.
-    fn look_around(&mut self, upsert: &Upsert) {
-        let record = upsert.record();
-        let holder = record.sourced_id();
-        let mut loose = Vec::new();
-        let mut required = [None; 2];
-        let mut wrong_type = None;
-        record.each_reference(|reference| {
-            let field = reference.field;
-            let target = self.keys.of(reference.target);
-            if field == RefField::EnrollmentSchool {
-                return;
-            }
-            if field.is_required() {
-                let free = usize::from(required[0].is_some());
-                required[free] = Some((field.target(), target));
-            } else if !self.is_there_by_key(field.target(), target) {
-                loose.push(LooseLink {
-                    field,
-                    target,
-                    target_id: reference.target.clone(),
-                    holder: holder.clone(),
-                    location: upsert.location.clone(),
-                });
-            }
-            let misfit = match field {
-                RefField::ClassSchool => self
-                    .facts
-                    .org_types
-                    .get(&target)
-                    .is_some_and(|found| !matches!(found, OrgType::School | OrgType::Other(_))),
-                RefField::CourseSchoolYear => self
-                    .facts
-                    .session_types
-                    .get(&target)
-                    .is_some_and(|found| !matches!(found, SessionType::SchoolYear | SessionType::Other(_))),
-                _ => false,
-            };
-            if misfit {
-                wrong_type = Some(field);
-            }
-        });
-        for (kind, key) in required.into_iter().flatten() {
-            if let Some(entry) = self.table_mut(kind).get_mut(key) {
+    /// Marks what the record requires, and notes what it refers to that is not there or of the wrong type.
+    fn look_around(&mut self, upsert: &Upsert, links: &[Link]) {
+        for link in links {
+            let kind = link.field.target();
+            if link.field.is_required()
+                && !link.is_marked
+                && let Some(entry) = self.table_mut(kind).get_mut(link.target)
+            {
                 entry.set(flag::REFERENCED);
             }
+            let misfit = match link.field {
+                RefField::ClassSchool => (self.facts.org_types.get(&link.target))
+                    .is_some_and(|found| !matches!(found, OrgType::School | OrgType::Other(_)))
+                    .then_some("an org that is a school"),
+                RefField::CourseSchoolYear => (self.facts.session_types.get(&link.target))
+                    .is_some_and(|found| !matches!(found, SessionType::SchoolYear | SessionType::Other(_)))
+                    .then_some("a school year"),
+                _ => None,
+            };
+            if let Some(wanted) = misfit {
+                let message = format!("the field should refer to {wanted}");
+                self.warn_on(upsert, Finding::on(Code::RefType, link.field.column(), message));
+            }
         }
-        self.later.loose.append(&mut loose);
-        if let Some(field) = wrong_type {
-            let wanted = if field == RefField::ClassSchool { "an org that is a school" } else { "a school year" };
-            self.warn_on(
-                upsert,
-                Finding::on(Code::RefType, field.column(), format!("the field should refer to {wanted}")),
-            );
+        let is_loose =
+            |link: &Link| !link.is_there && !link.field.is_required() && link.field != RefField::EnrollmentSchool;
+        if links.iter().any(is_loose) {
+            let mut links = links.iter();
+            upsert.record().each_reference(|reference| {
+                if let Some(link) = links.next().filter(|link| is_loose(link)) {
+                    self.later.loose.push(LooseLink {
+                        field: link.field,
+                        target: link.target,
+                        target_id: reference.target.clone(),
+                        holder: upsert.record().sourced_id().clone(),
+                        location: upsert.location.clone(),
+                    });
+                }
+            });
         }
-        self.learn(upsert);
     }
 
-    /// Remembers what later records are checked against.
-    fn learn(&mut self, upsert: &Upsert) {
-        let key = self.keys.of(upsert.record().sourced_id());
+    /// Remembers what later records are checked against, and checks enrollments.
+    fn learn(&mut self, upsert: &Upsert, key: Key, links: &[Link]) {
         match upsert.record() {
             Record::Orgs(org) => {
                 self.facts.org_types.insert(key, org.org_type.clone());
-                self.learn_parent(Kind::Orgs, key, org.parent.as_ref(), upsert);
+                self.learn_parent(Kind::Orgs, key, links, upsert);
             }
             Record::AcademicSessions(session) => {
                 self.facts.session_types.insert(key, session.session_type.clone());
-                self.learn_parent(Kind::AcademicSessions, key, session.parent.as_ref(), upsert);
+                self.learn_parent(Kind::AcademicSessions, key, links, upsert);
             }
-            Record::Classes(class) => {
-                let school = self.keys.of(&class.school).short();
-                self.facts.class_schools.insert(key, school);
+            Record::Classes(_) => {
+                let school = links.iter().find(|link| link.field == RefField::ClassSchool);
+                if let Some(school) = school {
+                    self.facts.class_schools.insert(key, school.target.short());
+                }
             }
-            Record::Enrollments(enrollment) => self.check_enrollment(enrollment, upsert),
+            Record::Enrollments(enrollment) => self.check_enrollment(enrollment, links, upsert),
             Record::Courses(_) | Record::Users(_) | Record::Demographics(_) => {}
         }
     }
 
-    fn learn_parent(&mut self, kind: Kind, key: Key, parent: Option<&SourcedId>, upsert: &Upsert) {
-        if let Some(parent) = parent {
-            let parent = self.keys.of(parent);
-            // A record that is its own parent has been warned of already.
-            if parent != key {
-                let place = (parent, upsert.record().sourced_id().clone(), upsert.location.clone());
-                self.facts.parents.insert((kind, key), place);
-            }
+    fn learn_parent(&mut self, kind: Kind, key: Key, links: &[Link], upsert: &Upsert) {
+        // A record that is its own parent has been warned of already.
+        if let Some(parent) = links.first().filter(|parent| parent.target != key) {
+            let place = (parent.target, upsert.record().sourced_id().clone(), upsert.location.clone());
+            self.facts.parents.insert((kind, key), place);
         }
     }
 
-    fn check_enrollment(&mut self, enrollment: &Enrollment, upsert: &Upsert) {
-        let class = self.keys.of(&enrollment.class);
+    fn check_enrollment(&mut self, enrollment: &Enrollment, links: &[Link], upsert: &Upsert) {
+        let target = |field| links.iter().find(|link| link.field == field).map(|link| link.target);
+        let (Some(class), Some(user)) = (target(RefField::EnrollmentClass), target(RefField::EnrollmentUser)) else {
+            return;
+        };
         match self.facts.class_schools.get(&class) {
             Some(&school) => {
-                let stated = enrollment.school.as_ref().map(|school| self.keys.of(school).short());
+                let stated = target(RefField::EnrollmentSchool).map(Key::short);
                 if stated != Some(school) {
                     self.warn_on(upsert, school_finding(enrollment.school.is_some()));
                 }
@@ -500,7 +525,6 @@ impl<'a> Session<'a> {
             }),
         }
         if enrollment.primary == Some(true) && enrollment.role == EnrollmentRole::Teacher {
-            let user = self.keys.of(&enrollment.user);
             let tenure = Tenure { user, begin: enrollment.begin_date, end: enrollment.end_date };
             let tenures = self.facts.primary_teachers.entry(class).or_default();
             let is_shared = tenures.iter().any(|other| other.user != user && other.overlaps(&tenure));
@@ -593,7 +617,8 @@ impl<'a> Session<'a> {
                         roles: None,
                     });
                 }
-                self.decide(upsert, same);
+                let key = self.keys.of(upsert.record().sourced_id());
+                self.decide(upsert, key, same);
             }
         }
         Ok(())

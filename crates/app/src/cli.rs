@@ -80,13 +80,17 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 applied or planned, 1 failed and nothing applied, 3 held and nothing applied, 4 applied with rejects
-under `--strict`.
+Exit codes:
+  0  applied, or planned by a dry run
+  1  failed; nothing is applied
+  3  held by a guard; nothing is applied
+  4  applied, but records were refused under `--strict`
 
 Examples:
   rollcall import export.zip --source springfield
   rollcall import export.zip --source springfield --dry-run
   rollcall import drops/springfield --source springfield --allow-mass-change")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Import {
     /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped
     pub(crate) path: PathBuf,
@@ -165,7 +169,9 @@ impl From<Mode> for PackageMode {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 valid, 1 not valid.
+Exit codes:
+  0  valid
+  1  not valid
 
 Examples:
   rollcall validate export.zip

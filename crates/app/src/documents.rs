@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rollcall_domain::ports::RejectRow;
 use rollcall_domain::report::{RunError, RunReport};
 use rollcall_domain::{Counts, Kind, PerKind};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The report of a run that failed before it became one: the same shape, with `run_id` null.
 #[derive(Debug, Serialize)]
@@ -146,7 +146,7 @@ impl Validation {
 }
 
 /// One finding of a validation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PackageFinding {
     /// `error` or `warning`.
     pub(crate) severity: Severity,
@@ -163,7 +163,7 @@ pub(crate) struct PackageFinding {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     /// The record or the package is refused.
@@ -272,7 +272,7 @@ pub(crate) struct Generated {
 
 /// The state of a database.
 #[derive(Debug, Serialize)]
-pub(crate) struct Database {
+pub(crate) struct Migrations {
     /// The address, without a password.
     pub(crate) database: String,
     /// Migrations that have been run, oldest first.

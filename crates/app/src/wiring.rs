@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rollcall_adapters_oneroster::CsvConfig;
 use rollcall_domain::ports::RosterStore;
 use rollcall_domain::sync::SyncOptions;
 use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
 use secrecy::{ExposeSecret as _, SecretString};
-use tempfile::TempDir;
 
 use crate::cli::{Import, Reading};
 use crate::config::SourceConfig;
@@ -20,13 +19,6 @@ use crate::failure::Failure;
 /// Opens the store; for writing its tables are brought up to date.
 pub(crate) async fn store(url: &SecretString, access: Access) -> Result<Arc<dyn RosterStore>> {
     Ok(rollcall_persistence::open(url, OpenOptions { access }).await?)
-}
-
-/// A store for a dry run that nobody will look at again. It goes away with what is returned beside it.
-pub(crate) async fn passing_store() -> Result<(Arc<dyn RosterStore>, TempDir)> {
-    let folder = tempfile::Builder::new().prefix("rollcall-").tempdir().context("cannot make a temporary folder")?;
-    let url = SecretString::from(format!("sqlite://{}", folder.path().join("validate.db").display()));
-    Ok((store(&url, Access::Write).await?, folder))
 }
 
 /// Refuses a path that cannot be there before anything is written about it.
@@ -79,7 +71,7 @@ fn override_reading(csv: &mut CsvConfig, reading: Reading) {
 }
 
 /// Which migrations a database has had; with `migrate`, after those that were missing.
-pub(crate) async fn migrations(url: &SecretString, migrate: bool) -> Result<documents::Database> {
+pub(crate) async fn migrations(url: &SecretString, migrate: bool) -> Result<documents::Migrations> {
     let access = if migrate { Access::Write } else { Access::Read };
     let database = Database::connect(url, access).await?;
     if migrate {
@@ -87,7 +79,11 @@ pub(crate) async fn migrations(url: &SecretString, migrate: bool) -> Result<docu
     }
     let (applied, pending) = database.migration_status().await?.into_iter().partition(|migration| migration.applied);
     let names = |migrations: Vec<MigrationStatus>| migrations.into_iter().map(|migration| migration.name).collect();
-    Ok(documents::Database { database: address(url.expose_secret()), applied: names(applied), pending: names(pending) })
+    Ok(documents::Migrations {
+        database: address(url.expose_secret()),
+        applied: names(applied),
+        pending: names(pending),
+    })
 }
 
 /// The address of a database without its user, its password and its parameters.

@@ -1,5 +1,6 @@
 //! The command line as a contract: screens, documents, exit codes and streams.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 
@@ -16,10 +17,18 @@ fn lived_in() -> Place {
         .row("enrollments.csv", "e9,,,c9,s1,u2,student,,,")
         .replace("users.csv", "u4,,,true,s1,student", "u4,,,true,s1,wizard")
         .row("classes.csv", "c3,,,Art,,k9,AR,scheduled,,s1,t1,,,")
+        .row("orgs.csv", "s2,,,Shelbyville Elementary,school,,d1")
         .write(&place.path("package"));
     let _ = place.answer("import package --source springfield").exits(0);
-    Package::small().without_row("orgs.csv", "s1").without_row("classes.csv", "c1").write(&place.path("held"));
+    Package::small().write(&place.path("held"));
     let _ = place.answer("import held --source springfield").exits(3);
+    Package::small()
+        .without_file("classes.csv")
+        .replace("enrollments.csv", "userSourcedId", "nothing")
+        .write(&place.path("lacking"));
+    Package::small()
+        .replace("academicSessions.csv", "2026-08-15,2026-12-20", "8/15/2026,12/20/2026")
+        .write(&place.path("slashes"));
     place
 }
 
@@ -29,20 +38,25 @@ fn the_screens_read_well() {
     let mut screens = String::new();
     for line in [
         "import package --source springfield",
-        "import package --source springfield --dry-run",
-        "import held --source springfield",
-        "import nowhere --source springfield",
-        "import . --source springfield",
-        "validate package",
-        "validate package --strict",
-        "runs list",
-        "runs list --source nobody",
         "runs show latest",
-        "runs show 00000000",
         "runs rejects latest",
         "runs rejects latest --summary",
         "runs rejects latest --summary --format csv",
         "runs rejects latest --format csv",
+        "import package --source springfield --dry-run",
+        "import held --source springfield",
+        "import held --source springfield --dry-run",
+        "runs rejects latest",
+        "runs rejects latest --summary",
+        "import nowhere --source springfield",
+        "import lacking --source springfield",
+        "import slashes --source springfield",
+        "validate package",
+        "validate package --strict",
+        "validate lacking",
+        "runs list",
+        "runs list --source nobody",
+        "runs show 00000000",
         "sources list",
         "export out --source springfield",
         "export out --source nobody",
@@ -52,7 +66,7 @@ fn the_screens_read_well() {
         "generate district --students 0 --seed 1",
     ] {
         let answer = place.answer(line);
-        screens.push_str(&format!("$ rollcall {line}\n{}{}[exit {}]\n\n", answer.stdout, answer.stderr, answer.code));
+        writeln!(screens, "$ rollcall {line}\n{}{}[exit {}]\n", answer.stdout, answer.stderr, answer.code).unwrap();
     }
     insta::with_settings!({ filters => filters() }, { insta::assert_snapshot!(screens) });
 }
@@ -63,14 +77,16 @@ fn the_documents_are_stable() {
     let mut documents = String::new();
     for line in [
         "import package --source springfield",
+        "runs rejects latest",
+        "runs rejects latest --summary",
         "import held --source springfield --dry-run",
+        "import lacking --source springfield",
         "import nowhere --source springfield",
         "validate package",
+        "validate lacking",
         "validate nowhere",
         "runs list --limit 1",
         "runs show nothing",
-        "runs rejects latest",
-        "runs rejects latest --summary",
         "sources list",
         "export out --source springfield",
         "export out --source nobody",
@@ -80,7 +96,7 @@ fn the_documents_are_stable() {
         let answer = place.call(line).args("--output json").answer();
         let document = serde_json::to_string_pretty(&answer.json()).unwrap();
         assert!(answer.stderr.is_empty(), "{answer}");
-        documents.push_str(&format!("$ rollcall {line} --output json\n{document}\n[exit {}]\n\n", answer.code));
+        writeln!(documents, "$ rollcall {line} --output json\n{document}\n[exit {}]\n", answer.code).unwrap();
     }
     insta::with_settings!({ filters => filters() }, { insta::assert_snapshot!(documents) });
 }
@@ -91,7 +107,7 @@ fn help_has_examples_and_names_only_what_works() {
     let mut screens = String::new();
     for line in ["--help", "import --help", "runs --help", "runs rejects --help", "generate --help"] {
         let answer = place.answer(line).exits(0);
-        screens.push_str(&format!("$ rollcall {line}\n{}\n", answer.stdout));
+        writeln!(screens, "$ rollcall {line}\n{}", answer.stdout).unwrap();
     }
     insta::assert_snapshot!(screens);
 }

@@ -1,5 +1,8 @@
 //! End to end: the real program, real files, real databases.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot be unwrapped fails the test")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips and what it saw")]
+
 mod broken;
 mod command_line;
 mod corpus;

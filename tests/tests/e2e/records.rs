@@ -100,6 +100,7 @@ fn rows_of_one_id_that_conflict_are_all_refused() {
 #[test]
 fn bytes_that_are_no_utf_8() {
     let package = Package::small().bytes("users.csv", "Van Houten", b"M\xfcller");
+    let package = package.without_row("enrollments.csv", "e4");
     assert_refused(&package, ["users", "u4", "encoding.invalid", "users.csv:5"]);
 }
 
@@ -236,7 +237,7 @@ fn an_optional_date_that_cannot_be_read() {
 
 #[test]
 fn no_manifest() {
-    assert_warned(&Package::small().without_file("manifest.csv"), ["manifest.invalid", "manifest.csv", "-", "-"]);
+    assert_warned(&Package::small().without_file("manifest.csv"), ["manifest.invalid", "package", "-", "-"]);
 }
 
 #[test]

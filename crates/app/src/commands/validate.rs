@@ -1,23 +1,26 @@
 //! `rollcall validate`
 //!
-//! A validation is a dry run into a store that keeps nothing but the rejects: what it finds is what an import into an
-//! empty store would find.
+//! A validation is a dry run over a store that keeps nothing: what it finds is what an import into an empty store would
+//! find.
 
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, mem};
 
-use anyhow::Result;
-use futures::StreamExt as _;
+use anyhow::{Context as _, Result};
 use rollcall_adapters_oneroster::CsvSource;
-use rollcall_domain::ports::{RejectRow, RunMode};
+use rollcall_domain::ports::RunMode;
 use rollcall_domain::report::{RunReport, WarningGroup};
 use rollcall_domain::sync::Sync;
-use rollcall_domain::{Code, RunId};
+use rollcall_domain::{Code, Reject, RunId};
+use rollcall_persistence::DiscardingStore;
 use uuid::Uuid;
 
 use super::Context;
 use crate::cli::Validate;
 use crate::clock::SystemClock;
-use crate::documents::{PackageFinding, Severity, split_location};
+use crate::documents::{PackageFinding, Severity};
 use crate::failure::Exit;
 use crate::output::Output;
 use crate::progress::Meter;
@@ -28,43 +31,89 @@ pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<E
     wiring::check_path(&arguments.path)?;
     let (csv, options) = wiring::validation(&arguments.path, arguments.reading);
     let source = CsvSource::new(csv, Arc::new(SystemClock));
-    let (store, _folder) = wiring::passing_store().await?;
-    let run = RunId(Uuid::now_v7());
+    let spool = Arc::new(Mutex::new(Spool::new()?));
+    let store = {
+        let spool = Arc::clone(&spool);
+        DiscardingStore::new(move |reject| spool.lock().unwrap_or_else(PoisonError::into_inner).add(reject))
+    };
     let report = {
         let meter = Meter::start("validate");
-        let sync = Sync { store: &*store, clock: &SystemClock, progress: &meter };
-        sync.run(run, "validate", &source, &options).await?.report
+        let sync = Sync { store: &store, clock: &SystemClock, progress: &meter };
+        sync.run(RunId(Uuid::now_v7()), "validate", &source, &options).await?.report
     };
 
     let judge = Judge { strict: arguments.strict, is_partial: report.mode != RunMode::Full };
-    let fixed = judge.package(&report);
-    // The verdict stands at the head of the document, so that the rejects are counted before they are printed.
-    let mut errors = fixed.iter().filter(|finding| finding.severity == Severity::Error).count() as u64;
-    let mut warnings = fixed.len() as u64 - errors;
-    let mut pages = store.run_rejects(run);
-    while let Some(page) = pages.next().await {
-        for finding in page?.iter().flat_map(|row| judge.reject(row)) {
-            match finding.severity {
-                Severity::Error => errors += 1,
-                Severity::Warning => warnings += 1,
-            }
+    let of_package = judge.package(&report);
+    let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+    // The verdict stands at the head of the document, so that the findings are counted before they are printed.
+    let (mut errors, mut warnings) = (0, 0);
+    let mut count = |finding: PackageFinding| {
+        match finding.severity {
+            Severity::Error => errors += 1,
+            Severity::Warning => warnings += 1,
         }
-    }
-    let valid = errors == 0;
+        Ok(())
+    };
+    of_package.iter().cloned().try_for_each(&mut count)?;
+    spool.read(|finding| count(judge.of_reject(finding)))?;
 
+    let valid = errors == 0;
     let mut printer = Printer { output: &mut context.output, is_first: true };
     printer.begin(valid)?;
-    for finding in &fixed {
-        printer.finding(finding)?;
-    }
-    let mut pages = store.run_rejects(run);
-    while let Some(page) = pages.next().await {
-        for finding in page?.iter().flat_map(|row| judge.reject(row)) {
-            printer.finding(&finding)?;
-        }
-    }
+    of_package.iter().try_for_each(|finding| printer.finding(finding))?;
+    spool.read(|finding| printer.finding(&judge.of_reject(finding)))?;
     printer.end(valid, errors, warnings)?;
     Ok(if valid { Exit::Done } else { Exit::Failed })
+}
+
+/// The findings of rejects, put aside in a file without a name: there may be a million of them.
+#[derive(Debug)]
+struct Spool {
+    file: BufWriter<File>,
+    /// The first thing that went wrong; the sync cannot be told.
+    broken: Option<io::Error>,
+}
+
+impl Spool {
+    fn new() -> Result<Self> {
+        let file = tempfile::tempfile().context("cannot make a temporary file")?;
+        Ok(Self { file: BufWriter::new(file), broken: None })
+    }
+
+    fn add(&mut self, reject: &Reject) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut write = || -> io::Result<()> {
+            for finding in &reject.findings {
+                let finding = PackageFinding {
+                    severity: Severity::Error,
+                    code: finding.code.to_string(),
+                    file: Some(reject.location.place.to_string()),
+                    line: reject.location.position,
+                    field: finding.field.as_ref().map(ToString::to_string),
+                    message: finding.message.clone(),
+                };
+                serde_json::to_writer(&mut self.file, &finding)?;
+                self.file.write_all(b"\n")?;
+            }
+            Ok(())
+        };
+        self.broken = write().err();
+    }
+
+    /// Hands out what was put aside, in order.
+    fn read(&mut self, mut take: impl FnMut(PackageFinding) -> Result<()>) -> Result<()> {
+        if let Some(error) = mem::take(&mut self.broken) {
+            return Err(anyhow::Error::new(error).context("cannot write a temporary file"));
+        }
+        self.file.flush()?;
+        self.file.get_mut().rewind()?;
+        for line in BufReader::new(self.file.get_ref()).lines() {
+            take(serde_json::from_str(&line?)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Decides how bad a finding is.
@@ -122,21 +171,12 @@ impl Judge {
         }
     }
 
-    /// What is wrong with a refused record.
-    fn reject(self, row: &RejectRow) -> impl Iterator<Item = PackageFinding> + '_ {
-        let (file, line) = split_location(&row.location);
-        row.findings.iter().map(move |finding| PackageFinding {
-            severity: if self.is_partial && finding.code == Code::RefMissing {
-                self.warning()
-            } else {
-                Severity::Error
-            },
-            code: finding.code.to_string(),
-            file: file.clone(),
-            line,
-            field: finding.field.as_ref().map(ToString::to_string),
-            message: finding.message.clone(),
-        })
+    /// What is wrong with a refused record. A record that changes alone may refer to what is stored already.
+    fn of_reject(self, finding: PackageFinding) -> PackageFinding {
+        if self.is_partial && finding.code == Code::RefMissing.as_str() {
+            return PackageFinding { severity: self.warning(), ..finding };
+        }
+        finding
     }
 }
 

@@ -64,11 +64,9 @@ pub(super) fn nearest(wrong: &str, known: &[&str]) -> String {
         .map(|word| (strsim::damerau_levenshtein(wrong, word), *word))
         .min()
         .filter(|(distance, word)| *distance * 3 <= word.chars().count().max(wrong.chars().count()));
-    match closest {
-        Some((_, word)) => format!("did you mean `{word}`?"),
-        None => {
-            let listed: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
-            format!("known here: {}", listed.join(", "))
-        }
+    if let Some((_, word)) = closest {
+        return format!("did you mean `{word}`?");
     }
+    let listed: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
+    format!("known here: {}", listed.join(", "))
 }

@@ -7,7 +7,7 @@ use rollcall_domain::ports::{RejectRow, RunRow};
 use rollcall_domain::{Counts, Kind, PerKind};
 
 use super::{counted, lines_of, plain_table};
-use crate::documents::{Database, PackageFinding, RejectSummary, Severity, Source};
+use crate::documents::{Migrations, PackageFinding, RejectSummary, Severity, Source};
 
 /// Runs, newest first. Times are the machine's.
 pub(crate) fn runs(rows: &[RunRow], zone: &TimeZone) -> String {
@@ -109,7 +109,7 @@ pub(crate) fn written(what: &str, path: &str, records: &PerKind<u64>) -> String 
 }
 
 /// The state of a database.
-pub(crate) fn database(state: &Database) -> String {
+pub(crate) fn database(state: &Migrations) -> String {
     let mut text = format!("{}\n", state.database);
     for name in &state.applied {
         let _ = writeln!(text, "  applied  {name}");

@@ -29,6 +29,7 @@ pub(crate) fn report(report: &RunReport) -> String {
     let mut text = String::new();
     let status = match report.status {
         RunStatus::Succeeded => "succeeded",
+        RunStatus::Planned if !report.held_by.is_empty() => "planned; it would be held",
         RunStatus::Planned => "planned; nothing is applied in a dry run",
         RunStatus::Held => "held; nothing is applied",
         RunStatus::Failed => "failed; nothing is applied",
@@ -41,7 +42,7 @@ pub(crate) fn report(report: &RunReport) -> String {
     }
     if let Some(error) = &report.error {
         text.push('\n');
-        text.push_str(&failure(error, hint_for_error(&error.code)));
+        text.push_str(&failure(error, None));
         return text;
     }
     text.push('\n');
@@ -51,7 +52,8 @@ pub(crate) fn report(report: &RunReport) -> String {
     }
     warnings(&mut text, &report.warnings);
     if !report.held_by.is_empty() {
-        text.push_str("\nheld because\n");
+        let would = if report.status == RunStatus::Planned { "it would be " } else { "" };
+        let _ = writeln!(text, "\n{would}held because");
         for hold in &report.held_by {
             let _ = writeln!(text, "  {}: {}", hold.code, hold.message);
         }
@@ -69,24 +71,25 @@ pub(crate) fn report(report: &RunReport) -> String {
 /// Why something failed: the message, every problem, and what to do.
 pub(crate) fn failure(error: &RunError, hint: Option<&str>) -> String {
     let mut text = format!("error: {}\n", error.message);
-    for problem in &error.problems {
+    // A lone problem is often the message already.
+    let told = |message: &str| error.problems.len() == 1 && error.message.contains(message);
+    for problem in error.problems.iter().filter(|problem| !told(&problem.message)) {
         let place = problem.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         let _ = writeln!(text, "  - {place}{} ({})", problem.message, problem.code);
     }
-    if let Some(hint) = hint.or_else(|| hint_for_error(&error.code)) {
+    if let Some(hint) = hint.or_else(|| hint_for(&error.code)) {
         let _ = writeln!(text, "hint: {hint}");
     }
     text
 }
 
 /// What to do about an error whose message cannot know the command line.
-fn hint_for_error(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "date.ambiguous" => "`--slash-dates mdy` or `--slash-dates dmy` says how to read them",
-        "store.unavailable" => "`--database-url` or `DATABASE_URL` names the database",
-        "store.denied" => "check the user and the password in `--database-url` or `DATABASE_URL`",
-        _ => return None,
-    })
+fn hint_for(code: &str) -> Option<&'static str> {
+    match code {
+        "store.unavailable" => Some("`--database-url` or `DATABASE_URL` names the database"),
+        "store.denied" => Some("check the user and the password in `--database-url` or `DATABASE_URL`"),
+        _ => None,
+    }
 }
 
 fn mode(mode: RunMode) -> &'static str {

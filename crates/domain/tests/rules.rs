@@ -610,6 +610,22 @@ async fn a_class_may_have_one_primary_teacher_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_user_that_is_deleted_together_with_its_roles_is_deleted() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(org("school")), without_roles(user("u")), owned_role("u", "r1", "teacher", "school")])
+        .await;
+    let role_gone = Item::Owned(OwnedChange::Role {
+        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        modified_ms: None,
+        location: location(4),
+    });
+    let report = delta(&store, vec![delete(Kind::Users, "u"), role_gone]).await;
+    let users = report.counts[Kind::Users];
+    assert_eq!((users.received, users.deleted, users.updated), (1, 1, 0));
+    assert!(!store.is_live(Kind::Users, "u"));
+}
+
+#[tokio::test]
 async fn a_role_of_an_unknown_user_is_refused() {
     let store = MemoryStore::default();
     let report = delta(&store, vec![owned_role("nobody", "r1", "teacher", "school")]).await;

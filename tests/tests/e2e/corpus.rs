@@ -128,7 +128,7 @@ fn five_snapshots_of_one_school_in_order() {
         let place = Place::new(engine);
         let mut outcomes = Vec::new();
         // Rows are marked as deleted in files that hold everything else too: somebody has to say that they are whole.
-        let arguments = "--with-demographics --slash-dates mdy --mode bulk";
+        let arguments = "--with-demographics --slash-dates mdy";
         for step in &steps {
             let name = step.strip_prefix(&corpus).expect("it lies in the corpus").display().to_string();
             outcomes.push((name, import(&place, step, arguments)));

@@ -370,6 +370,9 @@ impl Surveyor<'_> {
         }
         let declared = manifest.and_then(|manifest| manifest.files.get(&table.as_str().to_ascii_lowercase()));
         match declared.map(|declared| &declared.word) {
+            // Without a manifest nothing is declared. Such packages follow OneRoster 1.0, which knows no deltas and
+            // marks records in whole files.
+            None if manifest.is_none() => Some((PackageMode::Bulk, true)),
             None => Some((PackageMode::Bulk, false)),
             Some(Word::Present(mode)) => Some((*mode, false)),
             // A problem has been noted for either.

@@ -328,13 +328,13 @@ impl Session<'_> {
         if deletions.schools_and_districts > 0 {
             hold(
                 Code::GuardStructure,
-                format!("the run would delete {} schools or districts", deletions.schools_and_districts),
+                format!("the run would delete schools or districts: {}", deletions.schools_and_districts),
             );
         }
         if deletions.sessions_in_use > 0 {
             hold(
                 Code::GuardStructure,
-                format!("the run would delete {} academic sessions that have classes", deletions.sessions_in_use),
+                format!("the run would delete academic sessions that have classes: {}", deletions.sessions_in_use),
             );
         }
         if scope_changed && deleting {

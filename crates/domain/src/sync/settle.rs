@@ -359,7 +359,8 @@ impl Session<'_> {
     }
 
     fn settle_user_parts(&mut self, id: &SourcedId, fetched: Option<&Fetched>, changes: Vec<OwnedChange>) {
-        let before = fetched.cloned().and_then(current);
+        let is_gone = self.flags(Kind::Users, id) & flag::GONE != 0;
+        let before = fetched.cloned().and_then(current).filter(|_| !is_gone);
         let Some(Record::Users(mut user)) = before else {
             let was_rejected = self.flags(Kind::Users, id) & flag::REJECTED != 0;
             for change in changes {

@@ -17,7 +17,7 @@ mod records;
 mod roles_index;
 mod rows;
 mod source;
-mod survey;
+pub(crate) mod survey;
 pub(crate) mod table;
 mod text;
 

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::package::Package;
 use super::roles_index::RolesIndex;
 use super::rows;
-use super::survey::{Survey, SurveyedFile};
+use super::survey::{Survey, SurveyedFile, ToldBy};
 use super::table::{Column, Table};
 use crate::config::{CsvConfig, PackageMode};
 use crate::error::CsvError;
@@ -294,7 +294,7 @@ impl Reader<'_> {
     /// A file that calls itself bulk and deletes records with a date is likely a delta, and taking it for the whole
     /// truth would delete everything else.
     fn suspicion(&self, file: &SurveyedFile) -> Option<Hold> {
-        (self.dated_deletions > 0 && !file.mode_is_certain).then(|| Hold {
+        (self.dated_deletions > 0 && file.told_by == ToldBy::Manifest).then(|| Hold {
             code: Code::DeltaSuspected,
             message: format!(
                 "`{}` counts as bulk, but {} of its rows are `tobedeleted` with a date, as in a delta; if it is a delta, \
@@ -320,7 +320,7 @@ const SHARED_ROLE_ID: &str = "two different roles of the user have one sourcedId
 
 /// Reads the life-cycle columns, and counts what makes a bulk file look like a delta.
 fn begin(fields: &mut Fields<'_>, file: &SurveyedFile, dated_deletions: &mut u64) -> Lifecycle {
-    let life = lifecycle::read(fields, file.mode);
+    let life = lifecycle::read(fields, file.mode, file.told_by);
     let is_dated = !fields.raw(Column::DateLastModified).is_empty();
     if file.mode == PackageMode::Bulk && life.deleted && is_dated {
         *dated_deletions += 1;

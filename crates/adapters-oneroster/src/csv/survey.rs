@@ -41,9 +41,19 @@ pub(crate) struct SurveyedFile {
     pub(crate) table: Table,
     pub(crate) entry: Entry,
     pub(crate) mode: PackageMode,
-    /// The mode was set for the source, not told by the package.
-    pub(crate) mode_is_certain: bool,
+    pub(crate) told_by: ToldBy,
     pub(crate) header: Header,
+}
+
+/// Who says whether a file is bulk or delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToldBy {
+    /// The settings of the source.
+    Setting,
+    /// The package's manifest, or its silence on one file.
+    Manifest,
+    /// Nobody: there is no manifest. The file counts as bulk.
+    Nobody,
 }
 
 impl Survey {
@@ -153,9 +163,9 @@ impl Surveyor<'_> {
                 continue;
             }
             let Some(first_row) = first_row else { continue };
-            let Some((mode, mode_is_certain)) = self.mode_of(table, &entry, manifest.as_ref()) else { continue };
+            let Some((mode, told_by)) = self.mode_of(table, &entry, manifest.as_ref()) else { continue };
             let Some(header) = self.header(table, version, roles_in_users, &entry, &first_row) else { continue };
-            let file = SurveyedFile { table, entry, mode, mode_is_certain, header };
+            let file = SurveyedFile { table, entry, mode, told_by, header };
             if table == Table::AcademicSessions && self.config.slash_dates.is_none() {
                 self.look_for_slash_dates(package, &file)?;
             }
@@ -364,17 +374,15 @@ impl Surveyor<'_> {
     }
 
     /// The mode of a file, and whether the source itself sets it.
-    fn mode_of(&self, table: Table, entry: &Entry, manifest: Option<&Manifest>) -> Option<(PackageMode, bool)> {
+    fn mode_of(&self, table: Table, entry: &Entry, manifest: Option<&Manifest>) -> Option<(PackageMode, ToldBy)> {
         if let Some(mode) = self.config.mode {
-            return Some((mode, true));
+            return Some((mode, ToldBy::Setting));
         }
         let declared = manifest.and_then(|manifest| manifest.files.get(&table.as_str().to_ascii_lowercase()));
         match declared.map(|declared| &declared.word) {
-            // Without a manifest nothing is declared. Such packages follow OneRoster 1.0, which knows no deltas and
-            // marks records in whole files.
-            None if manifest.is_none() => Some((PackageMode::Bulk, true)),
-            None => Some((PackageMode::Bulk, false)),
-            Some(Word::Present(mode)) => Some((*mode, false)),
+            None if manifest.is_none() => Some((PackageMode::Bulk, ToldBy::Nobody)),
+            None => Some((PackageMode::Bulk, ToldBy::Manifest)),
+            Some(Word::Present(mode)) => Some((*mode, ToldBy::Manifest)),
             // A problem has been noted for either.
             Some(Word::Absent | Word::Unknown(_)) => {
                 debug_assert!(!self.problems.is_empty(), "{} is read although the manifest forbids it", entry.place);

@@ -5,6 +5,7 @@ use rollcall_domain::Code;
 use super::fields::Fields;
 use super::value::{self, Status, Written};
 use crate::config::PackageMode;
+use crate::csv::survey::ToldBy;
 use crate::csv::table::Column;
 
 /// What a row says about the life of its record.
@@ -17,8 +18,22 @@ pub(crate) struct Lifecycle {
 }
 
 /// Reads `status` and `dateLastModified`.
-pub(crate) fn read(fields: &mut Fields<'_>, mode: PackageMode) -> Lifecycle {
-    Lifecycle { deleted: status(fields, mode) == Status::ToBeDeleted, modified_ms: modified_ms(fields, mode) }
+///
+/// Where nobody has declared the file bulk or delta, `tobedeleted` in a file that lists the record may mean either: that
+/// the record is gone, or that it will be. Keeping it is the reading that locks nobody out; a record that is gone
+/// leaves the file in the end.
+pub(crate) fn read(fields: &mut Fields<'_>, mode: PackageMode, told_by: ToldBy) -> Lifecycle {
+    let mut deleted = status(fields, mode) == Status::ToBeDeleted;
+    if deleted && told_by == ToldBy::Nobody {
+        deleted = false;
+        fields.notes.warn(
+            Code::LifecycleUnexpected,
+            Column::Status,
+            "the row is `tobedeleted` and nothing says whether the file is bulk or delta, so the record was kept; \
+             `--mode bulk`, `--mode delta` or the source's `mode` makes it a deletion",
+        );
+    }
+    Lifecycle { deleted, modified_ms: modified_ms(fields, mode) }
 }
 
 fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {

@@ -187,6 +187,17 @@ async fn a_deletion_in_a_bulk_file_deletes_and_one_with_a_date_holds() {
 }
 
 #[tokio::test]
+async fn a_deletion_is_kept_where_nothing_says_whether_the_file_is_bulk_or_delta() {
+    let row = "s2,toBeDeleted,2026-01-01T00:00:00.000Z,";
+    let files = Files::standard().without("manifest.csv").edit("orgs.csv", "s2,,,", row);
+    let pulled = files.pull().await;
+    assert!(pulled.has_record("s2") && pulled.deleted().is_empty() && pulled.holds().is_empty());
+    assert!(pulled.has_warning("lifecycle.unexpected status orgs.csv:4"));
+    let told = files.pull_with(|config| config.mode = Some(PackageMode::Bulk)).await;
+    assert_eq!(told.deleted(), ["orgs s2"]);
+}
+
+#[tokio::test]
 async fn files_that_are_not_read_are_named() {
     let files = Files::fixture("v1p2").without("manifest.csv").with("categories.csv", "x").with("extra.csv", "a,b\n");
     let pulled = files.pull().await;

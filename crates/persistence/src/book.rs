@@ -139,9 +139,11 @@ pub(crate) fn run_list(connection: &mut Connection, filter: &RunFilter, limit: u
     let order = "ORDER BY r.started_us DESC, r.id DESC LIMIT ?";
     let rows = match &filter.source {
         None => connection.rows("list the runs", &format!("{RUN} {order}"), &[limit])?,
-        Some(source) => {
-            connection.rows("list the runs", &format!("{RUN} WHERE s.name = ? {order}"), &[Bind::text(source), limit])?
-        }
+        Some(source) => connection.rows(
+            "list the runs",
+            &format!("{RUN} WHERE s.name = ? {order}"),
+            &[Bind::text(source), limit],
+        )?,
     };
     rows.into_iter().map(Book::read).collect()
 }
@@ -212,11 +214,7 @@ pub(crate) fn run_rejects(
                     .text(4)
                     .and_then(|text| serde_json::from_str(&text).ok())
                     .ok_or_else(|| bad("findings"))?,
-                record: row
-                    .text(5)
-                    .map(|text| serde_json::from_str(&text))
-                    .transpose()
-                    .map_err(|_| bad("record"))?,
+                record: row.text(5).map(|text| serde_json::from_str(&text)).transpose().map_err(|_| bad("record"))?,
             });
             Ok(())
         })?;

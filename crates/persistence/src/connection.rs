@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
@@ -25,6 +26,18 @@ use crate::error::Origin;
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
+}
+
+/// What PostgreSQL shall plan for. It has no statistics of rows that are minutes old, and reads a whole table to find
+/// one row in it if it believes that the table is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Records by id, or in pages: through indexes.
+    Keys,
+    /// Everything that is staged at once: as it sees fit.
+    Sets,
+    /// The same, of thousands of records: never one by one.
+    LargeSets,
 }
 
 /// A connection, and the words for errors on it.
@@ -214,16 +227,19 @@ impl Connection {
 
     /// Runs a statement that will not come again in this form.
     pub(crate) fn execute_once(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
-        self.execute_as(action, sql, binds, false)
+        let begin = Instant::now();
+        let rows = self.execute_as(action, sql, binds, false)?;
+        tracing::debug!(action, rows, elapsed_ms = begin.elapsed().as_millis(), "ran a large statement");
+        Ok(rows)
     }
 
     fn execute_as(&mut self, action: &str, sql: &str, binds: &[Bind<'_>], keep: bool) -> Result<usize, StoreError> {
         let statement = Statement { sql, binds, keep };
-        match &mut self.raw {
+        let result = match &mut self.raw {
             Raw::Sqlite(connection) => statement.execute(connection),
             Raw::Postgres(connection) => statement.execute(connection),
-        }
-        .map_err(|error| self.origin.translate(action, error))
+        };
+        result.map_err(|error| self.origin.translate(action, error))
     }
 
     /// Runs statements without values.
@@ -254,11 +270,12 @@ impl Connection {
                 Ok(mut rows) => rows.try_for_each(&mut take),
                 Err(error) => take(Err(error)),
             },
-            Raw::Postgres(connection) => match statement.load_iter::<Row, diesel::connection::DefaultLoadingMode>(connection)
-            {
-                Ok(mut rows) => rows.try_for_each(&mut take),
-                Err(error) => take(Err(error)),
-            },
+            Raw::Postgres(connection) => {
+                match statement.load_iter::<Row, diesel::connection::DefaultLoadingMode>(connection) {
+                    Ok(mut rows) => rows.try_for_each(&mut take),
+                    Err(error) => take(Err(error)),
+                }
+            }
         }
     }
 
@@ -324,6 +341,18 @@ impl Connection {
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         self.between(begin, action, work)
+    }
+
+    /// Says what the following statements of the transaction are like. Connections are made for keys.
+    pub(crate) fn plan_for(&mut self, work: Work) -> Result<(), StoreError> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(());
+        }
+        let switch = |on: bool| if on { "on" } else { "off" };
+        let sets = ["hashjoin", "mergejoin", "seqscan", "bitmapscan"]
+            .map(|way| format!("SET LOCAL enable_{way} = {};", switch(work != Work::Keys)));
+        let sql = format!("{} SET LOCAL enable_nestloop = {}", sets.concat(), switch(work != Work::LargeSets));
+        self.batch("prepare", &sql)
     }
 
     /// The part of a statement that stands for the texts of a JSON list: `IN` goes before it.

@@ -32,7 +32,12 @@ impl Origin {
     }
 
     /// Finds the sentence for what an engine said.
-    pub(crate) fn explain(&self, action: &str, message: &str, error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    pub(crate) fn explain(
+        &self,
+        action: &str,
+        message: &str,
+        error: Box<dyn std::error::Error + Send + Sync>,
+    ) -> StoreError {
         let shown = &self.shown;
         if says(message, &["readonly", "read-only"]) {
             return StoreError::NotWritable {
@@ -44,13 +49,17 @@ impl Origin {
         }
         if says(message, &["disk is full", "no space left", "disk full", "could not extend file"]) {
             return StoreError::NotWritable {
-                message: format!("cannot {action}: the disk of the database {shown} is full; free some space and try again"),
+                message: format!(
+                    "cannot {action}: the disk of the database {shown} is full; free some space and try again"
+                ),
                 cause: Some(error),
             };
         }
         if says(message, &["permission denied"]) {
             return StoreError::Denied {
-                message: format!("cannot {action}: the role may not do that in the database {shown}; grant it the right, or use another role"),
+                message: format!(
+                    "cannot {action}: the role may not do that in the database {shown}; grant it the right, or use another role"
+                ),
             };
         }
         if self.engine == Engine::Sqlite {
@@ -68,20 +77,26 @@ impl Origin {
             }
             if says(message, &["unable to open", "disk i/o error"]) {
                 return StoreError::Unavailable {
-                    message: format!("cannot {action}: the database {shown} cannot be opened; see that it and its folder exist and can be read"),
+                    message: format!(
+                        "cannot {action}: the database {shown} cannot be opened; see that it and its folder exist and can be read"
+                    ),
                     cause: Some(error),
                 };
             }
             if says(message, &["is locked", "busy"]) {
                 return StoreError::Unavailable {
-                    message: format!("cannot {action}: another process has kept the database {shown} locked for too long; try again when it is done"),
+                    message: format!(
+                        "cannot {action}: another process has kept the database {shown} locked for too long; try again when it is done"
+                    ),
                     cause: Some(error),
                 };
             }
         }
         if says(message, &[CLOSED, "server closed the connection", "terminating connection"]) {
             return StoreError::Unavailable {
-                message: format!("cannot {action}: the connection to {shown} was lost; see that the server runs, and try again"),
+                message: format!(
+                    "cannot {action}: the connection to {shown} was lost; see that the server runs, and try again"
+                ),
                 cause: Some(error),
             };
         }
@@ -95,22 +110,39 @@ impl Origin {
         if let ConnectionError::CouldntSetupConfiguration(error) = error {
             return self.translate("open it", error);
         }
-        if says(&message, &["password authentication failed", "no password supplied", "authentication failed", "no pg_hba.conf entry"]) {
+        if says(
+            &message,
+            &[
+                "password authentication failed",
+                "no password supplied",
+                "authentication failed",
+                "no pg_hba.conf entry",
+            ],
+        ) {
             return StoreError::Denied {
                 message: format!("the server refuses the user or the password of {shown}; correct the database URL"),
             };
         }
-        if says(&message, &["role ", "user "]) && says(&message, &["does not exist"]) && !says(&message, &["database \""]) {
+        if says(&message, &["role ", "user "])
+            && says(&message, &["does not exist"])
+            && !says(&message, &["database \""])
+        {
             return StoreError::Denied {
-                message: format!("the server does not know the user of {shown}; correct the database URL, or create the role"),
+                message: format!(
+                    "the server does not know the user of {shown}; correct the database URL, or create the role"
+                ),
             };
         }
         let text = match self.engine {
             Engine::Postgres if says(&message, &["database \""]) && says(&message, &["does not exist"]) => {
-                format!("the server has no database of the name in {shown}; create it with `createdb`, or correct the database URL")
+                format!(
+                    "the server has no database of the name in {shown}; create it with `createdb`, or correct the database URL"
+                )
             }
             Engine::Postgres => {
-                format!("cannot reach the PostgreSQL server of {shown}; see that it runs and that host and port are right")
+                format!(
+                    "cannot reach the PostgreSQL server of {shown}; see that it runs and that host and port are right"
+                )
             }
             Engine::Sqlite => {
                 format!("cannot open the database {shown}; see that its folder exists and that the file can be read")
@@ -138,15 +170,16 @@ pub(crate) fn failed(action: &str, cause: impl Into<Box<dyn std::error::Error + 
 pub(crate) fn file_failed(action: &str, path: &std::path::Path, error: std::io::Error) -> StoreError {
     use std::io::ErrorKind;
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::NotADirectory => {
-            StoreError::NotWritable {
-                message: format!(
-                    "cannot {action}: {} cannot be written ({error}); make the database's folder writable, or free some space",
-                    path.display()
-                ),
-                cause: Some(Box::new(error)),
-            }
-        }
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::StorageFull
+        | ErrorKind::NotADirectory => StoreError::NotWritable {
+            message: format!(
+                "cannot {action}: {} cannot be written ({error}); make the database's folder writable, or free some space",
+                path.display()
+            ),
+            cause: Some(Box::new(error)),
+        },
         _ => failed(action, error),
     }
 }

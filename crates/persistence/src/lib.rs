@@ -4,7 +4,8 @@
 //! same tables (see `migrations/`), and nearly everything is written once:
 //!
 //! - `layout` is the catalogue of the seven kinds, and `rows` turns records into rows and back;
-//! - `staging` puts a run's changes aside where they lock nothing, and `merge` applies them in one transaction;
+//! - `staging` puts a run's changes aside where they lock nothing, `merge` applies them in one transaction, and
+//!   `load` makes the first import fast;
 //! - `reads` and `book` answer questions about records, and about sources, runs and plans;
 //! - `connection` is the one place that tells the engines apart statement by statement; `sqlite` and `postgres` hold what
 //!   only one of them does, and `error` reads what they say when something goes wrong.
@@ -17,8 +18,10 @@ use {libsqlite3_sys as _, openssl_sys as _, pq_sys as _};
 
 mod book;
 mod connection;
+mod discarding;
 mod error;
 mod layout;
+mod load;
 mod merge;
 mod migrate;
 mod postgres;
@@ -29,5 +32,6 @@ mod staging;
 mod store;
 mod url;
 
+pub use discarding::DiscardingStore;
 pub use migrate::MigrationStatus;
 pub use store::{Access, Database, OpenOptions, open};

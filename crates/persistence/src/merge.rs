@@ -9,14 +9,17 @@ use rollcall_domain::ports::{ChangeKind, Commit, DeleteReason, StoreError, Store
 use rollcall_domain::{Fingerprint, Kind, Record, RefField, SourceId, SourcedId, Text};
 use serde::Serialize;
 
-use crate::connection::{Bind, Connection, Engine};
+use crate::connection::{Bind, Connection, Engine, Work};
 use crate::layout::{Child, LAYOUTS, Layout, Place, Type, layout, place};
+use crate::load;
 use crate::reads;
 use crate::rows;
 use crate::staging::{EXTERNAL_IDS, OPERATIONS, Operation, REJECTS, Staging, insert, json};
 
 /// Records whose state before is in memory at a time.
 const CHUNK: i64 = 2_000;
+/// From how many new records of a kind on it pays to put indexes aside.
+const LARGE: u64 = 20_000;
 
 /// What an apply needs to know everywhere.
 pub(crate) struct Merge<'a> {
@@ -47,11 +50,16 @@ impl Merge<'_> {
     /// Writes everything that was staged about records.
     pub(crate) fn records(&mut self) -> Result<(), StoreError> {
         self.prepare()?;
+        let large = self.large();
+        let mut aside = load::put_aside(self.connection(), &large)?;
+        self.plan_for_sets()?;
         for layout in &LAYOUTS {
             if self.staging.puts[layout.kind] > 0 {
-                self.puts(layout)?;
+                self.puts(layout, &mut aside)?;
             }
         }
+        load::put_back(self.connection(), &mut aside, "external_ids")?;
+        self.connection().plan_for(Work::Keys)?;
         if self.staging.operations > 0 {
             for kind in Kind::ALL {
                 self.operations(kind, false)?;
@@ -61,6 +69,24 @@ impl Merge<'_> {
             }
         }
         Ok(())
+    }
+
+    fn plan_for_sets(&mut self) -> Result<(), StoreError> {
+        let many = self.staging.puts.iter().any(|(_, puts)| *puts >= 1_000);
+        self.connection().plan_for(if many { Work::LargeSets } else { Work::Sets })
+    }
+
+    /// The tables into which much is to be loaded.
+    fn large(&self) -> Vec<&'static str> {
+        let mut tables = Vec::new();
+        for layout in LAYOUTS.iter().filter(|layout| self.staging.puts[layout.kind] >= LARGE) {
+            tables.push(layout.table);
+            tables.extend(layout.children.iter().map(|child| child.table));
+        }
+        if !tables.is_empty() && self.staging.has(EXTERNAL_IDS) {
+            tables.push("external_ids");
+        }
+        tables
     }
 
     fn connection(&mut self) -> &mut Connection {
@@ -80,7 +106,7 @@ impl Merge<'_> {
 
     // -- puts ---------------------------------------------------------------------------------------------------------
 
-    fn puts(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+    fn puts(&mut self, layout: &'static Layout, aside: &mut load::Aside) -> Result<(), StoreError> {
         let (source, staging) = (self.source.0, layout.staging);
         let (table, kind) = (layout.table, layout.kind);
         let known = self.connection().number(
@@ -89,23 +115,24 @@ impl Merge<'_> {
             &[Bind::int(source), Bind::text(kind.as_str())],
         )? > 0;
         // What is there decides what is new, whatever the change was called.
+        let there = format!(
+            "EXISTS (SELECT 1 FROM {table} t WHERE t.source_id = {source} AND t.sourced_id = {staging}.sourced_id)"
+        );
+        let sql = format!("UPDATE {staging} SET change = 0 WHERE change <> 0 AND NOT {there}");
+        self.connection().execute_once("sort out what is new", &sql, &[])?;
         if known {
-            let there = format!("EXISTS (SELECT 1 FROM {table} t WHERE t.source_id = {source} AND t.sourced_id = {staging}.sourced_id)");
-            let sql = format!(
-                "UPDATE {staging} SET change = CASE WHEN {there} THEN 1 ELSE 0 END WHERE change <> CASE WHEN {there} THEN 1 ELSE 0 END"
-            );
-            self.connection().execute_once("sort out what is new", &sql, &[])?;
-        } else {
-            let sql = format!("UPDATE {staging} SET change = 0 WHERE change <> 0");
+            let sql = format!("UPDATE {staging} SET change = 1 WHERE change = 0 AND {there}");
             self.connection().execute_once("sort out what is new", &sql, &[])?;
         }
         self.create(layout)?;
+        load::put_back(self.connection(), aside, table)?;
         if known {
             self.update(layout)?;
         }
         self.attach_to_own_kind(layout)?;
         for child in layout.children {
             self.child_rows(layout, child)?;
+            load::put_back(self.connection(), aside, child.table)?;
         }
         self.external_ids(layout)
     }
@@ -139,15 +166,21 @@ impl Merge<'_> {
                 );
             }
         }
+        // Keys that come in order are faster to keep; PostgreSQL spends its time elsewhere.
+        let many = self.staging.puts[layout.kind] >= LARGE;
+        let order = match self.connection().engine() {
+            Engine::Sqlite if many => " ORDER BY s.sourced_id",
+            Engine::Sqlite | Engine::Postgres => "",
+        };
         let sql = format!(
-            "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.change = 0",
+            "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.change = 0{order}",
             layout.staging
         );
         let created = self.connection().execute_once(&format!("create {}", layout.kind), &sql, &[])?;
         if created == 0 {
             return Ok(());
         }
-        let sql = format!("SELECT min(id), max(id) FROM {table} WHERE id > {before} AND source_id = {source}");
+        let sql = format!("SELECT min(id), max(id) FROM {table} WHERE id > {before} AND +source_id = {source}");
         let ids = self.connection().first("read the new internal ids", &sql, &[])?;
         let (first, last) = ids.map_or((0, 0), |row| (row.int(0).unwrap_or(0), row.int(1).unwrap_or(0)));
         let (run, at, sequence) = (self.run, self.at_us, self.sequence + 1);
@@ -170,9 +203,11 @@ impl Merge<'_> {
 
     fn update(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
         let (source, table, staging) = (self.source.0, layout.table, layout.staging);
-        let sql = format!("SELECT ord, sourced_id FROM {staging} WHERE change <> 0 AND ord > ? ORDER BY ord LIMIT {CHUNK}");
+        let sql =
+            format!("SELECT ord, sourced_id FROM {staging} WHERE change <> 0 AND ord > ? ORDER BY ord LIMIT {CHUNK}");
         let mut after = i64::MIN;
         let mut any = false;
+        self.connection().plan_for(Work::Keys)?;
         loop {
             let mut ids = Vec::new();
             self.connection().each("read staged records", &sql, &[Bind::int(after)], |mut row| {
@@ -199,6 +234,7 @@ impl Merge<'_> {
                 .collect();
             self.feed(&entries)?;
         }
+        self.plan_for_sets()?;
         if !any {
             return Ok(());
         }
@@ -272,7 +308,7 @@ impl Merge<'_> {
     }
 
     fn external_ids(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
-        if !self.staging.has(EXTERNAL_IDS) {
+        if !self.staging.external_ids[layout.kind] {
             return Ok(());
         }
         let (source, kind) = (self.source.0, layout.kind.as_str());
@@ -339,8 +375,11 @@ impl Merge<'_> {
         let mut put_at: HashMap<SourcedId, i64> = HashMap::new();
         if let Some(layout) = crate::staging::staged(self.staging, kind) {
             self.staging.index(layout.staging, "sourced_id")?;
-            let sql =
-                format!("SELECT sourced_id, ord FROM {} WHERE sourced_id IN {}", layout.staging, self.staging.connection.texts());
+            let sql = format!(
+                "SELECT sourced_id, ord FROM {} WHERE sourced_id IN {}",
+                layout.staging,
+                self.staging.connection.texts()
+            );
             self.connection().each("read staged records", &sql, &[Bind::text(&list)], |mut row| {
                 let ord = row.int(1).unwrap_or(0);
                 put_at.insert(rows::sourced_id(kind, row.text(0), 0)?, ord);
@@ -352,37 +391,42 @@ impl Merge<'_> {
             self.staging.connection.texts()
         );
         let mut nets: HashMap<SourcedId, Net> = HashMap::new();
-        self.connection().each("read staged operations", &sql, &[Bind::text(kind.as_str()), Bind::text(&list)], |mut row| {
-            let ord = row.int(0).unwrap_or(0);
-            let id = rows::sourced_id(kind, row.text(1), 0)?;
-            let operation: Operation = row
-                .text(2)
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .ok_or(StoreError::Inconsistent { table: OPERATIONS, column: "operation", row: ord })?;
-            let put = put_at.get(&id).copied();
-            if put.is_some_and(|put| put > ord) {
-                return Ok(());
-            }
-            let net = nets.entry(id).or_default();
-            match operation {
-                Operation::Delete { reason, modified_ms } => {
-                    net.end = Some(Some(reason));
-                    net.modified_ms = modified_ms.or(net.modified_ms);
+        self.connection().each(
+            "read staged operations",
+            &sql,
+            &[Bind::text(kind.as_str()), Bind::text(&list)],
+            |mut row| {
+                let ord = row.int(0).unwrap_or(0);
+                let id = rows::sourced_id(kind, row.text(1), 0)?;
+                let operation: Operation = row
+                    .text(2)
+                    .and_then(|text| serde_json::from_str(&text).ok())
+                    .ok_or(StoreError::Inconsistent { table: OPERATIONS, column: "operation", row: ord })?;
+                let put = put_at.get(&id).copied();
+                if put.is_some_and(|put| put > ord) {
+                    return Ok(());
                 }
-                Operation::Revive => net.end = Some(None),
-                // A put attaches by itself.
-                Operation::Attach { .. } if put.is_some() => {}
-                Operation::Attach { field, target } => net.attach.push((field, target)),
-                Operation::Touch { modified_ms, fingerprint, reason, roles } => {
-                    net.modified_ms = modified_ms.or(net.modified_ms);
-                    net.fingerprint = fingerprint.or(net.fingerprint);
-                    net.reason = reason.or(net.reason);
-                    net.roles = roles.or_else(|| net.roles.take());
+                let net = nets.entry(id).or_default();
+                match operation {
+                    Operation::Delete { reason, modified_ms } => {
+                        net.end = Some(Some(reason));
+                        net.modified_ms = modified_ms.or(net.modified_ms);
+                    }
+                    Operation::Revive => net.end = Some(None),
+                    // A put attaches by itself.
+                    Operation::Attach { .. } if put.is_some() => {}
+                    Operation::Attach { field, target } => net.attach.push((field, target)),
+                    Operation::Touch { modified_ms, fingerprint, reason, roles } => {
+                        net.modified_ms = modified_ms.or(net.modified_ms);
+                        net.fingerprint = fingerprint.or(net.fingerprint);
+                        net.reason = reason.or(net.reason);
+                        net.roles = roles.or_else(|| net.roles.take());
+                    }
+                    Operation::Settle => {}
                 }
-                Operation::Settle => {}
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(nets)
     }
 
@@ -432,10 +476,10 @@ impl Merge<'_> {
             let mut attached = false;
             for (field, target) in net.attach {
                 attached = true;
-                attach.entry(field).or_default().push(Attachment {
-                    holder: stored.internal_id,
-                    target: Text::from(target),
-                });
+                attach
+                    .entry(field)
+                    .or_default()
+                    .push(Attachment { holder: stored.internal_id, target: Text::from(target) });
             }
             let change = match (was, dead) {
                 (None, Some(_)) => Some(ChangeKind::Deleted),
@@ -542,6 +586,12 @@ impl Merge<'_> {
             "INSERT INTO rejects (run_id, number, kind, sourced_id, location, findings, record) \
              SELECT {run}, row_number() OVER (ORDER BY ord), kind, sourced_id, location, findings, record FROM {REJECTS}"
         );
+        // A held run has written them already.
+        self.connection().execute_once(
+            "write the rejects",
+            &format!("DELETE FROM rejects WHERE run_id = {run}"),
+            &[],
+        )?;
         self.connection().execute_once("write the rejects", &sql, &[])?;
         Ok(())
     }

@@ -82,10 +82,8 @@ pub(crate) fn status(connection: &mut Connection) -> Result<Vec<MigrationStatus>
         applied.extend(row.text(0));
         Ok(())
     })?;
-    let status: Vec<_> = names
-        .into_iter()
-        .map(|name| MigrationStatus { applied: applied.remove(&version(&name)), name })
-        .collect();
+    let status: Vec<_> =
+        names.into_iter().map(|name| MigrationStatus { applied: applied.remove(&version(&name)), name }).collect();
     if let Some(unknown) = applied.into_iter().next() {
         return Err(StoreError::Schema {
             message: format!(

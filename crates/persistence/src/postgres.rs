@@ -25,12 +25,15 @@ pub(crate) fn open(url: &SecretString, origin: &Arc<Origin>) -> Result<Connectio
     connection.batch(
         "open it",
         "SET application_name = 'rollcall'; SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';
-         SET bytea_output = 'hex'; SET work_mem = '64MB'; SET maintenance_work_mem = '128MB'; SET jit = off;",
+         SET bytea_output = 'hex'; SET work_mem = '64MB'; SET maintenance_work_mem = '128MB'; SET jit = off;
+         SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+         SET enable_bitmapscan = off;",
     )?;
     Ok(connection)
 }
 
-struct AdvisoryLease(#[expect(dead_code, reason = "held for its lock, which the server drops with it")] Mutex<Connection>);
+/// Its connection: the server drops the lock with it.
+struct AdvisoryLease(Mutex<Connection>);
 
 impl fmt::Debug for AdvisoryLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +42,14 @@ impl fmt::Debug for AdvisoryLease {
 }
 
 impl Lease for AdvisoryLease {}
+
+impl Drop for AdvisoryLease {
+    fn drop(&mut self) {
+        // The server would notice the end of the connection too, but a moment later. If it cannot be told, so be it.
+        let connection = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = connection.rows("give back the lease", "SELECT pg_advisory_unlock_all()::text", &[]);
+    }
+}
 
 /// Takes a source on a connection of its own; none if another has it.
 pub(crate) fn lease(mut connection: Connection, source: SourceId) -> Result<Option<Box<dyn Lease>>, StoreError> {

@@ -56,9 +56,11 @@ pub(crate) fn fingerprints(
 ) -> Result<(), StoreError> {
     let table = layout(kind).table;
     let disabled = if kind == Kind::Users { "NOT enabled_user" } else { "FALSE" };
+    // The plus keeps the engines from the index that begins with the source: the records are wanted in the order in
+    // which they lie.
     let sql = format!(
         "SELECT id, sourced_id, fingerprint, encoding, modified_ms, delete_reason, {disabled} FROM {table} \
-         WHERE id >= ? AND id <= ? AND source_id = ? ORDER BY id LIMIT {FINGERPRINTS}"
+         WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id LIMIT {FINGERPRINTS}"
     );
     for (first, last) in blocks(connection, source, kind)? {
         let mut from = first;
@@ -112,8 +114,7 @@ fn reason(text: Option<String>) -> Option<DeleteReason> {
 
 /// SELECT and FROM of whole records of a kind.
 fn select(layout: &'static Layout, links: Links) -> String {
-    let mut columns =
-        "t.id, t.sourced_id, t.fingerprint, t.encoding, t.modified_ms, t.delete_reason".to_owned();
+    let mut columns = "t.id, t.sourced_id, t.fingerprint, t.encoding, t.modified_ms, t.delete_reason".to_owned();
     let mut joins = String::new();
     for column in layout.columns {
         match (layout.kind, column.name, links) {
@@ -146,7 +147,12 @@ fn select(layout: &'static Layout, links: Links) -> String {
 /// The rows that records own, by the records' ids.
 type OwnedById = HashMap<i64, Owned>;
 
-fn owned(connection: &mut Connection, layout: &'static Layout, ids: &[i64], links: Links) -> Result<OwnedById, StoreError> {
+fn owned(
+    connection: &mut Connection,
+    layout: &'static Layout,
+    ids: &[i64],
+    links: Links,
+) -> Result<OwnedById, StoreError> {
     let mut owned = OwnedById::new();
     let ids = json(&ids);
     let numbers = connection.numbers();
@@ -388,7 +394,10 @@ pub(crate) fn staged_holders(
     let (sql, indexed) = match place(field) {
         Place::Own(_, link) => {
             let column = format!("{}_ref", link.stem);
-            (format!("SELECT s.sourced_id, s.{column}, NULL FROM {} s WHERE s.{column} IN", layout.staging), (layout.staging, column))
+            (
+                format!("SELECT s.sourced_id, s.{column}, NULL FROM {} s WHERE s.{column} IN", layout.staging),
+                (layout.staging, column),
+            )
         }
         Place::Owned(_, child) => {
             let column = format!("{}_ref", child.link.stem);
@@ -424,7 +433,8 @@ pub(crate) fn staged_ids(
 ) -> Result<HashSet<SourcedId>, StoreError> {
     let Some(layout) = crate::staging::staged(staging, kind) else { return Ok(HashSet::new()) };
     staging.index(layout.staging, "sourced_id")?;
-    let sql = format!("SELECT s.sourced_id FROM {} s WHERE s.sourced_id IN {}", layout.staging, staging.connection.texts());
+    let sql =
+        format!("SELECT s.sourced_id FROM {} s WHERE s.sourced_id IN {}", layout.staging, staging.connection.texts());
     let mut found = HashSet::new();
     staging.connection.each("read staged records", &sql, &[Bind::owned(json(&ids))], |mut row| {
         found.insert(sourced_id(kind, row.text(0), 0)?);
@@ -497,9 +507,10 @@ pub(crate) fn pending(
         let binds = [Bind::int(source.0), Bind::text(kind.as_str()), Bind::owned(after.clone())];
         connection.each("read pending records", &sql, &binds, |mut row| {
             after = row.text(0).unwrap_or_default();
-            let record = row.text(1).and_then(|text| serde_json::from_str(&text).ok()).ok_or(
-                StoreError::Inconsistent { table: "pending_records", column: "record", row: 0 },
-            )?;
+            let record = row
+                .text(1)
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .ok_or(StoreError::Inconsistent { table: "pending_records", column: "record", row: 0 })?;
             let fingerprint = fingerprint("pending_records", &mut row, 2, 0)?;
             page.push(PendingRecord { record, fingerprint, modified_ms: row.int(3) });
             Ok(())
@@ -672,7 +683,7 @@ fn creations(
         to = id;
     }
     let sql = format!(
-        "SELECT id, sourced_id FROM {} WHERE id >= ? AND id <= ? AND source_id = ? ORDER BY id LIMIT {RECORDS}",
+        "SELECT id, sourced_id FROM {} WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id LIMIT {RECORDS}",
         layout(block.kind).table
     );
     while from <= to {

@@ -41,14 +41,19 @@ fn date(date: Option<Date>) -> Bind<'static> {
 
 /// A list as JSON; none if it is empty.
 fn list(texts: &[Text]) -> Bind<'static> {
-    if texts.is_empty() { Bind::Text(None) } else { Bind::owned(serde_json::Value::from_iter(texts.iter().map(Text::as_str)).to_string()) }
+    if texts.is_empty() {
+        Bind::Text(None)
+    } else {
+        Bind::owned(serde_json::Value::from_iter(texts.iter().map(Text::as_str)).to_string())
+    }
 }
 
 fn metadata(metadata: &Metadata) -> Bind<'static> {
     if metadata.is_empty() {
         return Bind::Text(None);
     }
-    let map: serde_json::Map<_, _> = metadata.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
+    let map: serde_json::Map<_, _> =
+        metadata.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
     Bind::owned(serde_json::Value::Object(map).to_string())
 }
 

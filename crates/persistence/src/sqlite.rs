@@ -20,7 +20,6 @@ const SETTINGS: &str = "
     PRAGMA busy_timeout = 60000;
     PRAGMA foreign_keys = ON;
     PRAGMA synchronous = NORMAL;
-    PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -65536;
 ";
 
@@ -33,6 +32,12 @@ pub(crate) fn open(path: &Path, origin: &Arc<Origin>) -> Result<Connection, Stor
 
 /// Opens the file for reading only.
 pub(crate) fn open_read_only(path: &Path, origin: &Arc<Origin>) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Unavailable {
+            message: format!("there is no database {}; the first import makes it, or name another one", path.display()),
+            cause: None,
+        });
+    }
     // A database in WAL mode needs files beside it. Where they cannot be made nobody can be writing either, and the
     // file may be taken as it stands.
     let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -107,9 +112,7 @@ pub(crate) fn leftovers(database: &Path) -> Vec<(PathBuf, SourceId, RunId)> {
 }
 
 #[derive(Debug)]
-struct FileLease(
-    #[expect(dead_code, reason = "held for its lock, which the operating system drops with it")] File,
-);
+struct FileLease(#[expect(dead_code, reason = "held for its lock, which the operating system drops with it")] File);
 
 impl Lease for FileLease {}
 

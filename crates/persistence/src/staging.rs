@@ -27,9 +27,15 @@ pub(crate) const REJECTS: &str = "s_rejects";
 /// An operation on a record that is not a put, in the words of the staging table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Operation {
-    Delete { reason: DeleteReason, modified_ms: Option<i64> },
+    Delete {
+        reason: DeleteReason,
+        modified_ms: Option<i64>,
+    },
     Revive,
-    Attach { field: rollcall_domain::RefField, target: SourcedId },
+    Attach {
+        field: rollcall_domain::RefField,
+        target: SourcedId,
+    },
     Touch {
         modified_ms: Option<i64>,
         fingerprint: Option<Fingerprint>,
@@ -44,6 +50,8 @@ pub(crate) struct Staging {
     pub(crate) connection: Connection,
     /// How many puts of each kind were staged; withdrawn ones are not taken off.
     pub(crate) puts: PerKind<u64>,
+    /// Which kinds have external ids among them.
+    pub(crate) external_ids: PerKind<bool>,
     pub(crate) operations: u64,
     pub(crate) rejects: u64,
     next: i64,
@@ -68,6 +76,7 @@ impl Staging {
         Self {
             connection,
             puts: PerKind::default(),
+            external_ids: PerKind::default(),
             operations: 0,
             rejects: 0,
             next: 1,
@@ -90,6 +99,14 @@ impl Staging {
         for name in [OPERATIONS, EXTERNAL_IDS, REJECTS] {
             if present.contains(name) {
                 staging.tables.insert(name);
+            }
+        }
+        if present.contains(EXTERNAL_IDS) {
+            let sql = format!("SELECT DISTINCT kind FROM {EXTERNAL_IDS}");
+            for mut row in staging.connection.rows("count what is staged", &sql, &[])? {
+                if let Some(kind) = row.text(0).and_then(|kind| kind.parse::<Kind>().ok()) {
+                    staging.external_ids[kind] = true;
+                }
             }
         }
         if present.contains(OPERATIONS) {
@@ -190,11 +207,11 @@ impl Staging {
         }
         let mut result = Ok(());
         while !rest.is_empty() && result.is_ok() {
-            let end = rest.iter().position(|change| matches!(change, StagedChange::Withdraw { .. })).unwrap_or(rest.len());
+            let end =
+                rest.iter().position(|change| matches!(change, StagedChange::Withdraw { .. })).unwrap_or(rest.len());
             let (before, from) = rest.split_at(end);
             result = self.stage_additions(before);
-            let withdrawals =
-                from.iter().take_while(|change| matches!(change, StagedChange::Withdraw { .. })).count();
+            let withdrawals = from.iter().take_while(|change| matches!(change, StagedChange::Withdraw { .. })).count();
             let (withdrawn, after) = from.split_at(withdrawals);
             if result.is_ok() {
                 result = self.withdraw(withdrawn);
@@ -217,12 +234,22 @@ impl Staging {
                     _ => None,
                 })
                 .collect();
-            if ids.is_empty() || !self.has(layout.staging) {
+            if ids.is_empty() {
                 continue;
             }
-            self.index(layout.staging, "sourced_id")?;
-            let sql = format!("DELETE FROM {} WHERE sourced_id IN {}", layout.staging, self.connection.texts());
-            self.connection.execute("withdraw a staged record", &sql, &[Bind::owned(json(&ids))])?;
+            let ids = Bind::owned(json(&ids));
+            let texts = self.connection.texts();
+            if self.has(layout.staging) {
+                self.index(layout.staging, "sourced_id")?;
+                let sql = format!("DELETE FROM {} WHERE sourced_id IN {texts}", layout.staging);
+                self.connection.execute("withdraw a staged record", &sql, std::slice::from_ref(&ids))?;
+            }
+            if self.has(OPERATIONS) {
+                self.index(OPERATIONS, "sourced_id")?;
+                let sql = format!("DELETE FROM {OPERATIONS} WHERE kind = ? AND sourced_id IN {texts}");
+                let kind = Bind::text(layout.kind.as_str());
+                self.connection.execute("withdraw a staged record", &sql, &[kind, ids])?;
+            }
         }
         Ok(())
     }
@@ -290,7 +317,15 @@ impl Staging {
                 )
             })?;
             let columns = [
-                "ord", "kind", "sourced_id", "location", "findings", "record", "pending_sourced_id", "pending", "fingerprint",
+                "ord",
+                "kind",
+                "sourced_id",
+                "location",
+                "findings",
+                "record",
+                "pending_sourced_id",
+                "pending",
+                "fingerprint",
                 "modified_ms",
             ];
             insert(&mut self.connection, REJECTS, &columns, &rejects)?;
@@ -309,6 +344,7 @@ impl Staging {
             insert(&mut self.connection, child.staging, &columns, rows)?;
         }
         if !batch.external_ids.is_empty() {
+            self.external_ids[layout.kind] = true;
             self.table(EXTERNAL_IDS, |engine| {
                 format!("ord BIGINT NOT NULL, kind TEXT NOT NULL, scheme {id}, value {id}", id = id_type(engine))
             })?;
@@ -330,7 +366,14 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn put(&mut self, ord: i64, record: &'a Record, fingerprint: Fingerprint, modified_ms: Option<i64>, change: ChangeKind) {
+    fn put(
+        &mut self,
+        ord: i64,
+        record: &'a Record,
+        fingerprint: Fingerprint,
+        modified_ms: Option<i64>,
+        change: ChangeKind,
+    ) {
         self.records.extend([
             Bind::int(ord),
             Bind::text(record.sourced_id().as_str()),

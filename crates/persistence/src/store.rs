@@ -88,14 +88,8 @@ impl Database {
     pub async fn connect(url: &SecretString, access: Access) -> Result<Self, StoreError> {
         let target = Target::parse(url)?;
         let origin = Arc::new(target.origin());
-        let inner = Inner {
-            target,
-            url: url.clone(),
-            access,
-            origin,
-            idle: Mutex::default(),
-            stagings: Mutex::default(),
-        };
+        let inner =
+            Inner { target, url: url.clone(), access, origin, idle: Mutex::default(), stagings: Mutex::default() };
         let database = Self(Arc::new(inner));
         database.run(|inner| inner.with(|_| Ok(()))).await?;
         Ok(database)
@@ -186,7 +180,9 @@ impl Database {
                     let _ = sender.blocking_send(Err(error));
                 }
             });
-            futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|page| (page, receiver)) })
+            futures::stream::unfold(receiver, |mut receiver| async {
+                receiver.recv().await.map(|page| (page, receiver))
+            })
         };
         futures::stream::once(begin).flatten().boxed()
     }
@@ -231,7 +227,11 @@ impl Inner {
         Ok(value)
     }
 
-    fn writing<T>(&self, action: &str, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn writing<T>(
+        &self,
+        action: &str,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.with(|connection| connection.writing(action, work))
     }
 
@@ -376,7 +376,12 @@ impl Inner {
     }
 
     /// Drops what held runs have staged, inside the transaction where the engine can.
-    fn drop_kept(&self, connection: &mut Connection, source: SourceId, runs: &[RunId]) -> Result<Vec<PathBuf>, StoreError> {
+    fn drop_kept(
+        &self,
+        connection: &mut Connection,
+        source: SourceId,
+        runs: &[RunId],
+    ) -> Result<Vec<PathBuf>, StoreError> {
         let mut files = Vec::new();
         for run in runs {
             match self.database() {
@@ -488,6 +493,8 @@ impl Inner {
         let files = in_transaction(staging, "keep a plan", |staging| {
             book::run_end(&mut staging.connection, &plan.outcome)?;
             let number = book::run_number(&mut staging.connection, run)?;
+            // What was refused is what somebody reads before the plan is approved.
+            merge(staging, &plan.outcome, number, 0, ENCODING_VERSION).rejects()?;
             let older: Vec<_> = book::plan_runs(&mut staging.connection, Some(source))?;
             book::plans_end(&mut staging.connection, source, run, RunStatus::Superseded)?;
             for older in &older {

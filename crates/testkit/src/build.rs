@@ -169,14 +169,14 @@ pub fn full_records() -> Vec<Record> {
     let mut org = school("school");
     org.identifier = Some(awkward.clone());
     org.parent = Some(id("district"));
-    org.external_ids = ids.clone();
-    org.metadata = metadata.clone();
+    org.external_ids.clone_from(&ids);
+    org.metadata.clone_from(&metadata);
     let mut year = term("year");
     year.session_type = SessionType::SchoolYear;
     let mut session = term("term");
     session.parent = Some(id("year"));
-    session.external_ids = ids.clone();
-    session.metadata = metadata.clone();
+    session.external_ids.clone_from(&ids);
+    session.metadata.clone_from(&metadata);
     let mut full_course = course("course");
     full_course.school_year = Some(id("year"));
     full_course.org = Some(id("district"));
@@ -184,8 +184,8 @@ pub fn full_records() -> Vec<Record> {
     full_course.grades = texts();
     full_course.subjects = texts();
     full_course.subject_codes = texts();
-    full_course.external_ids = ids.clone();
-    full_course.metadata = metadata.clone();
+    full_course.external_ids.clone_from(&ids);
+    full_course.metadata.clone_from(&metadata);
     let mut full_class = class("class", "school");
     full_class.grades = texts();
     full_class.course = Some(id("course"));
@@ -196,8 +196,8 @@ pub fn full_records() -> Vec<Record> {
     full_class.subjects = texts();
     full_class.subject_codes = texts();
     full_class.periods = texts();
-    full_class.external_ids = ids.clone();
-    full_class.metadata = metadata.clone();
+    full_class.external_ids.clone_from(&ids);
+    full_class.metadata.clone_from(&metadata);
     let mut agent = user("agent");
     agent.enabled_user = false;
     let mut full_user = user("user");
@@ -216,7 +216,7 @@ pub fn full_records() -> Vec<Record> {
     ] {
         *text = Some(awkward.clone());
     }
-    full_user.external_ids = ids.clone();
+    full_user.external_ids.clone_from(&ids);
     full_user.agents = vec![id("agent"), id("unknown agent")];
     full_user.grades = texts();
     full_user.primary_org = Some(id("school"));
@@ -233,15 +233,15 @@ pub fn full_records() -> Vec<Record> {
         },
         role("unknown org"),
     ];
-    full_user.metadata = metadata.clone();
+    full_user.metadata.clone_from(&metadata);
     let mut full_enrollment = enrollment("enrollment", "class", "user");
     full_enrollment.school = Some(id("another school"));
     full_enrollment.role = EnrollmentRole::Teacher;
     full_enrollment.primary = Some(true);
     full_enrollment.begin_date = Some(day(1));
     full_enrollment.end_date = Some(day(6));
-    full_enrollment.external_ids = ids.clone();
-    full_enrollment.metadata = metadata.clone();
+    full_enrollment.external_ids.clone_from(&ids);
+    full_enrollment.metadata.clone_from(&metadata);
     let mut full_demographics = demographics("user");
     full_demographics.sex = Some(Sex::OtherSex);
     full_demographics.race =

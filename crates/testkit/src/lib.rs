@@ -2,6 +2,8 @@
 //!
 //! A dev-dependency only.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "all of it is test code: a panic is how it says no")]
+
 pub mod build;
 mod postgres;
 pub mod store;

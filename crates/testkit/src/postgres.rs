@@ -124,7 +124,8 @@ impl Cluster {
             )
         });
         // The path of a socket may have about a hundred bytes: the system's folder for such things is short.
-        let folder = tempfile::Builder::new().prefix("rollcall-pg-").tempdir_in("/tmp").expect("a temporary folder").keep();
+        let folder =
+            tempfile::Builder::new().prefix("rollcall-pg-").tempdir_in("/tmp").expect("a temporary folder").keep();
         let user = unprivileged_user();
         if let Some(user) = &user {
             run(Command::new("chown").arg(user).arg(&folder));
@@ -185,7 +186,7 @@ impl Cluster {
             if ready {
                 return;
             }
-            if begin.elapsed() > Duration::from_secs(60) {
+            if begin.elapsed() > Duration::from_mins(1) {
                 let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 panic!("PostgreSQL did not start:\n{log}");
             }
@@ -195,7 +196,8 @@ impl Cluster {
 }
 
 fn find_server() -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
     let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -203,9 +205,9 @@ fn find_server() -> Option<PathBuf> {
         .map(|entry| entry.path().join("bin"))
         .collect();
     installed.sort();
-    on_path.chain(installed.into_iter().rev()).find(|folder| {
-        folder.join("initdb").is_file() && folder.join("postgres").is_file()
-    })
+    on_path
+        .chain(installed.into_iter().rev())
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
 /// Whom to be where the tests run as root, which a server refuses to be.

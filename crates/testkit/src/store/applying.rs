@@ -1,9 +1,7 @@
 //! The one write that counts.
 
 use rollcall_domain::entities::Role;
-use rollcall_domain::ports::{
-    Cursor, DeleteReason, NewRun, RunStatus, ScopeDigest, StagedChange, StoreError,
-};
+use rollcall_domain::ports::{Cursor, DeleteReason, NewRun, RunStatus, ScopeDigest, StagedChange, StoreError};
 use rollcall_domain::{ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record};
 
 use super::{Fixture, Scene, all, created, deleted, ids_of, reject, restored, run_id, small_roster, tick, updated};
@@ -273,10 +271,8 @@ pub async fn pending_records_come_and_go(fixture: Fixture) {
         let mut record = Record::from(build::enrollment(id, "class", user));
         let fingerprint = build::fingerprint(&mut record);
         let pending = PendingRecord { record, fingerprint, modified_ms: Some(5) };
-        let change = StagedChange::Reject {
-            reject: reject(Kind::Enrollments, Some(id), 2),
-            pending: Some(pending.clone()),
-        };
+        let change =
+            StagedChange::Reject { reject: reject(Kind::Enrollments, Some(id), 2), pending: Some(pending.clone()) };
         (pending, change)
     };
     let settle = |id: &str| StagedChange::Settle { kind: Kind::Enrollments, sourced_id: build::id(id) };

@@ -17,10 +17,7 @@ pub async fn fingerprints_cover_deleted_records(fixture: Fixture) {
     scene.apply(vec![put, deleted(Kind::Users, "ben", DeleteReason::Explicit)]).await;
     let found = scene.fingerprints(Kind::Users).await;
     let lines: Vec<_> = found.iter().map(|found| (found.sourced_id.as_str(), found.deleted, found.disabled)).collect();
-    assert_eq!(
-        lines,
-        [("anna", None, false), ("ben", Some(DeleteReason::Explicit), false), ("off", None, true)]
-    );
+    assert_eq!(lines, [("anna", None, false), ("ben", Some(DeleteReason::Explicit), false), ("off", None, true)]);
     assert_eq!(found[0].fingerprint, build::fingerprint(&mut build::user("anna").into()));
     assert_eq!((found[2].modified_ms, found[2].encoding), (Some(-5), ENCODING_VERSION));
 }
@@ -101,7 +98,11 @@ pub async fn references_to_what_was_never_stored_dangle_until_they_are_attached(
         links.sort_by_key(|link| (link.field, link.holder.clone()));
         links
     };
-    let link = |field, holder: &str, target: &str| DanglingLink { field, holder: build::id(holder), target: build::id(target) };
+    let link = |field, holder: &str, target: &str| DanglingLink {
+        field,
+        holder: build::id(holder),
+        target: build::id(target),
+    };
     assert_eq!(dangling(Kind::Orgs).await, [link(RefField::RoleOrg, "user", "unknown org")]);
     assert_eq!(dangling(Kind::AcademicSessions).await, [link(RefField::ClassTerm, "class", "unknown term")]);
     assert_eq!(dangling(Kind::Users).await, [link(RefField::UserAgent, "user", "unknown agent")]);
@@ -119,10 +120,7 @@ pub async fn references_to_what_was_never_stored_dangle_until_they_are_attached(
     assert!(dangling(Kind::Orgs).await.is_empty() && dangling(Kind::Users).await.is_empty());
     assert_eq!(scene.stored(Kind::Users, "user").await.unwrap(), before);
     let lines = scene.feed_lines().await;
-    assert_eq!(
-        lines[feed..],
-        ["orgs unknown org created", "users unknown agent created", "users user updated"]
-    );
+    assert_eq!(lines[feed..], ["orgs unknown org created", "users unknown agent created", "users user updated"]);
     let records = scene.records(Kind::Users).await;
     let Record::Users(user) = &records[2] else { panic!("a user") };
     assert_eq!(user.agents, ids_of(&["agent", "unknown agent"]));

@@ -24,7 +24,8 @@ pub async fn sources_are_listed_by_name_with_live_counts_and_the_last_run(fixtur
     let scene = Scene::new(fixture).await;
     scene.store().source_open("capital", "clever").await.unwrap();
     scene.apply(small_roster()).await;
-    let last = scene.apply(vec![super::deleted(Kind::Users, "ben", rollcall_domain::ports::DeleteReason::Absent)]).await;
+    let last =
+        scene.apply(vec![super::deleted(Kind::Users, "ben", rollcall_domain::ports::DeleteReason::Absent)]).await;
     let list = scene.store().source_list().await.unwrap();
     assert_eq!(list.iter().map(|row| row.state.name.as_str()).collect::<Vec<_>>(), ["capital", "springfield"]);
     assert_eq!(list[0].last_run, None);

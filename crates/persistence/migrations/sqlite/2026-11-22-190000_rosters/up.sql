@@ -108,9 +108,9 @@ CREATE TABLE orgs (
     identifier TEXT,
     metadata TEXT,
     parent_ref TEXT,
-    parent_id BIGINT REFERENCES orgs (id),
-    UNIQUE (source_id, sourced_id)
+    parent_id BIGINT REFERENCES orgs (id)
 );
+CREATE UNIQUE INDEX orgs_key ON orgs (source_id, sourced_id);
 CREATE INDEX orgs_by_parent ON orgs (parent_id);
 CREATE INDEX orgs_parent_dangling ON orgs (source_id) WHERE parent_id IS NULL AND parent_ref IS NOT NULL;
 
@@ -130,9 +130,9 @@ CREATE TABLE academic_sessions (
     school_year BIGINT,
     metadata TEXT,
     parent_ref TEXT,
-    parent_id BIGINT REFERENCES academic_sessions (id),
-    UNIQUE (source_id, sourced_id)
+    parent_id BIGINT REFERENCES academic_sessions (id)
 );
+CREATE UNIQUE INDEX academic_sessions_key ON academic_sessions (source_id, sourced_id);
 CREATE INDEX academic_sessions_by_parent ON academic_sessions (parent_id);
 CREATE INDEX academic_sessions_parent_dangling ON academic_sessions (source_id) WHERE parent_id IS NULL AND parent_ref IS NOT NULL;
 
@@ -154,9 +154,9 @@ CREATE TABLE courses (
     school_year_ref TEXT,
     school_year_id BIGINT REFERENCES academic_sessions (id),
     org_ref TEXT,
-    org_id BIGINT REFERENCES orgs (id),
-    UNIQUE (source_id, sourced_id)
+    org_id BIGINT REFERENCES orgs (id)
 );
+CREATE UNIQUE INDEX courses_key ON courses (source_id, sourced_id);
 CREATE INDEX courses_by_school_year ON courses (school_year_id);
 CREATE INDEX courses_by_org ON courses (org_id);
 CREATE INDEX courses_school_year_dangling ON courses (source_id) WHERE school_year_id IS NULL AND school_year_ref IS NOT NULL;
@@ -182,9 +182,9 @@ CREATE TABLE classes (
     metadata TEXT,
     course_ref TEXT,
     course_id BIGINT REFERENCES courses (id),
-    school_id BIGINT NOT NULL REFERENCES orgs (id),
-    UNIQUE (source_id, sourced_id)
+    school_id BIGINT NOT NULL REFERENCES orgs (id)
 );
+CREATE UNIQUE INDEX classes_key ON classes (source_id, sourced_id);
 CREATE INDEX classes_by_school ON classes (school_id);
 CREATE INDEX classes_by_course ON classes (course_id);
 CREATE INDEX classes_course_dangling ON classes (source_id) WHERE course_id IS NULL AND course_ref IS NOT NULL;
@@ -225,9 +225,9 @@ CREATE TABLE users (
     pronouns TEXT,
     metadata TEXT,
     primary_org_ref TEXT,
-    primary_org_id BIGINT REFERENCES orgs (id),
-    UNIQUE (source_id, sourced_id)
+    primary_org_id BIGINT REFERENCES orgs (id)
 );
+CREATE UNIQUE INDEX users_key ON users (source_id, sourced_id);
 CREATE INDEX users_by_primary_org ON users (primary_org_id) WHERE primary_org_id IS NOT NULL;
 CREATE INDEX users_primary_org_dangling ON users (source_id) WHERE primary_org_id IS NULL AND primary_org_ref IS NOT NULL;
 
@@ -276,9 +276,9 @@ CREATE TABLE enrollments (
     -- The school as the source states it. What counts is the class's.
     school_ref TEXT,
     class_id BIGINT NOT NULL REFERENCES classes (id),
-    user_id BIGINT NOT NULL REFERENCES users (id),
-    UNIQUE (source_id, sourced_id)
+    user_id BIGINT NOT NULL REFERENCES users (id)
 );
+CREATE UNIQUE INDEX enrollments_key ON enrollments (source_id, sourced_id);
 CREATE INDEX enrollments_by_class ON enrollments (class_id);
 CREATE INDEX enrollments_by_user ON enrollments (user_id);
 
@@ -305,9 +305,10 @@ CREATE TABLE demographics (
     city_of_birth TEXT,
     public_school_residence_status TEXT,
     metadata TEXT,
-    user_id BIGINT NOT NULL UNIQUE REFERENCES users (id),
-    UNIQUE (source_id, sourced_id)
+    user_id BIGINT NOT NULL REFERENCES users (id)
 );
+CREATE UNIQUE INDEX demographics_by_user ON demographics (user_id);
+CREATE UNIQUE INDEX demographics_key ON demographics (source_id, sourced_id);
 
 -- Ids in other systems, of records of every kind.
 CREATE TABLE external_ids (

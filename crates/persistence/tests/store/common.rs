@@ -1,21 +1,26 @@
 //! Stores to try things on.
 
-#![expect(dead_code, reason = "each test crate uses what it needs")]
-
 use std::any::Any;
-use std::sync::Arc;
 
 use futures::FutureExt as _;
 use rollcall_persistence::{Database, OpenOptions};
 use rollcall_testkit::ThrowawayPostgres;
 use rollcall_testkit::store::Fixture;
 use secrecy::SecretString;
+use tempfile::TempDir;
 
 /// A new SQLite file.
 pub(crate) async fn sqlite() -> Fixture {
+    let (folder, mut fixture) = sqlite_in_folder().await;
+    fixture.keep = Box::new(folder);
+    fixture
+}
+
+/// A new SQLite file, `rollcall.db`, and the folder that it is in.
+pub(crate) async fn sqlite_in_folder() -> (TempDir, Fixture) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("rollcall.db").display());
-    fixture(url, Box::new(folder)).await
+    (folder, fixture(url, Box::new(())).await)
 }
 
 /// A new database of the throwaway PostgreSQL.
@@ -39,9 +44,4 @@ async fn fixture(url: String, keep: Box<dyn Any + Send + Sync>) -> Fixture {
 /// Opens a database for writing.
 pub(crate) async fn open(url: &str) -> Database {
     Database::open(&SecretString::from(url), OpenOptions::default()).await.unwrap()
-}
-
-/// The store of a fixture.
-pub(crate) fn store(fixture: &Fixture) -> Arc<dyn rollcall_domain::ports::RosterStore> {
-    Arc::clone(&fixture.store)
 }

@@ -1,7 +1,5 @@
 //! The store contract on PostgreSQL.
 
-mod common;
-
-use common::postgres as make_store;
+use crate::common::postgres as make_store;
 
 rollcall_testkit::roster_store_contract!(make_store);

@@ -1,0 +1,116 @@
+//! Loading into empty tables: keys and indexes are put aside first and made afterwards, in one go each.
+//!
+//! On PostgreSQL a foreign key that is there costs a query for every row, and one that is added costs a join. That takes
+//! locks which keep others off the tables, so it is done only where nobody can miss them: for a first large import into
+//! tables that are still empty. If anybody has one of the tables in hand at that moment, the rows go in the slow way.
+
+use rollcall_domain::ports::StoreError;
+
+use crate::connection::{Bind, Connection, Engine};
+
+/// What has been put aside, by table, as the statements that make it again.
+#[derive(Debug, Default)]
+pub(crate) struct Aside(Vec<(&'static str, String)>);
+
+/// Puts aside what it can of these tables. They are left alone unless they are empty.
+pub(crate) fn put_aside(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
+    let mut empty = Vec::new();
+    for table in tables {
+        if is_empty(connection, table)? {
+            empty.push(*table);
+        }
+    }
+    if empty.is_empty() {
+        return Ok(Aside::default());
+    }
+    match connection.engine() {
+        Engine::Sqlite => put_aside_sqlite(connection, &empty),
+        Engine::Postgres => put_aside_postgres(connection, &empty),
+    }
+}
+
+/// Makes again what was put aside of a table.
+pub(crate) fn put_back(connection: &mut Connection, aside: &mut Aside, table: &str) -> Result<(), StoreError> {
+    let (of_table, others) = std::mem::take(&mut aside.0).into_iter().partition(|(of, _)| *of == table);
+    aside.0 = others;
+    for (_, statement) in of_table {
+        connection.execute_once("make keys and indexes", &statement, &[])?;
+    }
+    Ok(())
+}
+
+fn is_empty(connection: &mut Connection, table: &str) -> Result<bool, StoreError> {
+    Ok(connection.first("see whether a table is empty", &format!("SELECT 1 FROM {table} LIMIT 1"), &[])?.is_none())
+}
+
+fn put_aside_sqlite(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
+    let mut aside = Aside::default();
+    for table in tables {
+        let sql = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL";
+        for mut row in connection.rows("read the schema", sql, &[Bind::text(table)])? {
+            if let (Some(name), Some(sql)) = (row.text(0), row.text(1)) {
+                connection.batch("put an index aside", &format!("DROP INDEX main.{name}"))?;
+                aside.0.push((*table, sql));
+            }
+        }
+    }
+    Ok(aside)
+}
+
+/// Foreign keys of a table to others than `sources`, which everybody writes to.
+const FOREIGN_KEYS: &str = "SELECT conname::text, pg_get_constraintdef(oid), confrelid::regclass::text FROM pg_constraint \
+                            WHERE contype = 'f' AND conrelid = ?::regclass AND confrelid <> 'sources'::regclass";
+/// Indexes of a table that are not its primary key.
+const INDEXES: &str = "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index \
+                       WHERE indrelid = ?::regclass AND NOT indisprimary";
+
+fn put_aside_postgres(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
+    let mut keys = Vec::new();
+    let mut targets = Vec::new();
+    for table in tables {
+        for mut row in connection.rows("read the schema", FOREIGN_KEYS, &[Bind::text(table)])? {
+            if let (Some(name), Some(definition), Some(target)) = (row.text(0), row.text(1), row.text(2)) {
+                keys.push((*table, name, definition));
+                targets.push(target);
+            }
+        }
+    }
+    targets.sort();
+    targets.dedup();
+    targets.retain(|target| !tables.contains(&target.as_str()));
+    // All locks at once and without waiting, so that nobody can wait for us while we wait for them.
+    let mut locks = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT;", tables.join(", "));
+    if !targets.is_empty() {
+        locks += &format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE NOWAIT;", targets.join(", "));
+    }
+    connection.batch("lock the tables", "SAVEPOINT put_aside")?;
+    if connection.batch("lock the tables", &locks).is_err() {
+        connection.batch("lock the tables", "ROLLBACK TO SAVEPOINT put_aside")?;
+        return Ok(Aside::default());
+    }
+    for table in tables {
+        if !is_empty(connection, table)? {
+            connection.batch("lock the tables", "ROLLBACK TO SAVEPOINT put_aside")?;
+            return Ok(Aside::default());
+        }
+    }
+    let mut aside = Aside::default();
+    for table in tables {
+        for mut row in connection.rows("read the schema", INDEXES, &[Bind::text(table)])? {
+            if let (Some(name), Some(definition)) = (row.text(0), row.text(1)) {
+                aside.0.push((*table, definition));
+                if connection.batch("put an index aside", &format!("DROP INDEX {name}")).is_err() {
+                    // Not our table: the role may write to it and not change it.
+                    connection.batch("put an index aside", "ROLLBACK TO SAVEPOINT put_aside")?;
+                    return Ok(Aside::default());
+                }
+            }
+        }
+    }
+    for (table, name, definition) in keys {
+        connection.batch("put a key aside", &format!("ALTER TABLE {table} DROP CONSTRAINT {name}"))?;
+        aside.0.push((table, format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")));
+    }
+    connection.batch("lock the tables", "RELEASE SAVEPOINT put_aside")?;
+    Ok(aside)
+}

@@ -57,10 +57,11 @@ pub(crate) fn source_by_id(connection: &mut Connection, source: SourceId) -> Res
     row.map(source_state).transpose()?.ok_or_else(|| failed("find a source", "there is no source of that number"))
 }
 
+/// A source with its live records and its last run.
+type Listed = (SourceState, PerKind<u64>, Option<Book>);
+
 /// All sources with their live records and the rows of their last runs.
-pub(crate) fn source_list(
-    connection: &mut Connection,
-) -> Result<Vec<(SourceState, PerKind<u64>, Option<Book>)>, StoreError> {
+pub(crate) fn source_list(connection: &mut Connection) -> Result<Vec<Listed>, StoreError> {
     let mut live: HashMap<i64, PerKind<u64>> = HashMap::new();
     for layout in &LAYOUTS {
         let sql =

@@ -13,6 +13,12 @@
 //! Diesel is synchronous here: it has COPY, and the work is a few connections with large statements. It runs in blocking
 //! tasks.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "statements are put together a few times in a run, and read best as they are written"
+)]
+
 // Never named: they are here to be linked, so that nothing but the C library is asked of the machine.
 use {libsqlite3_sys as _, openssl_sys as _, pq_sys as _};
 

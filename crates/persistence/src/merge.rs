@@ -37,13 +37,20 @@ pub(crate) struct Merge<'a> {
 /// The operations on one record, put together.
 #[derive(Debug, Default)]
 struct Net {
-    /// Whether it lives in the end, and why not.
-    end: Option<Option<DeleteReason>>,
+    /// What it comes to in the end, if anything was said of that.
+    end: Option<End>,
     modified_ms: Option<i64>,
     fingerprint: Option<Fingerprint>,
     reason: Option<DeleteReason>,
     roles: Option<Vec<rollcall_domain::entities::Role>>,
     attach: Vec<(RefField, SourcedId)>,
+}
+
+/// What a record comes to.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Alive,
+    Dead(DeleteReason),
 }
 
 impl Merge<'_> {
@@ -363,7 +370,7 @@ impl Merge<'_> {
                 Ok(())
             })?;
             let Some(last) = ids.last() else { return Ok(()) };
-            after = last.as_str().to_owned();
+            last.as_str().clone_into(&mut after);
             let net = self.net(kind, &ids)?;
             self.apply_chunk(kind, net, deletions)?;
         }
@@ -409,10 +416,10 @@ impl Merge<'_> {
                 let net = nets.entry(id).or_default();
                 match operation {
                     Operation::Delete { reason, modified_ms } => {
-                        net.end = Some(Some(reason));
+                        net.end = Some(End::Dead(reason));
                         net.modified_ms = modified_ms.or(net.modified_ms);
                     }
-                    Operation::Revive => net.end = Some(None),
+                    Operation::Revive => net.end = Some(End::Alive),
                     // A put attaches by itself.
                     Operation::Attach { .. } if put.is_some() => {}
                     Operation::Attach { field, target } => net.attach.push((field, target)),
@@ -432,7 +439,7 @@ impl Merge<'_> {
 
     fn apply_chunk(&mut self, kind: Kind, nets: HashMap<SourcedId, Net>, deletions: bool) -> Result<(), StoreError> {
         let mut nets: HashMap<_, _> =
-            nets.into_iter().filter(|(_, net)| matches!(net.end, Some(Some(_))) == deletions).collect();
+            nets.into_iter().filter(|(_, net)| matches!(net.end, Some(End::Dead(_))) == deletions).collect();
         let mut ids: Vec<SourcedId> = nets.keys().cloned().collect();
         if ids.is_empty() {
             return Ok(());
@@ -452,8 +459,8 @@ impl Merge<'_> {
             let was = stored.deleted;
             let dead = match net.end {
                 None => was.map(|was| net.reason.unwrap_or(was)),
-                Some(None) => None,
-                Some(Some(reason)) => Some(net.reason.unwrap_or(reason)),
+                Some(End::Alive) => None,
+                Some(End::Dead(reason)) => Some(net.reason.unwrap_or(reason)),
             };
             let update = Update {
                 id: stored.internal_id,
@@ -466,9 +473,8 @@ impl Merge<'_> {
             if dead != was || net.modified_ms.is_some() || net.fingerprint.is_some() {
                 updates.push(update);
             }
-            if let (Some(vendor), Record::Users(user)) = (net.roles, &stored.record) {
+            if let (Some(vendor), Record::Users(_)) = (net.roles, &stored.record) {
                 reroled.push(stored.internal_id);
-                let _ = user;
                 for (position, role) in vendor.iter().enumerate() {
                     roles.push(RoleRow::new(stored.internal_id, position, role));
                 }

@@ -22,9 +22,8 @@ pub struct MigrationStatus {
 
 fn known(engine: Engine) -> Result<Vec<String>, StoreError> {
     use diesel::migration::{Migration, MigrationSource};
-    fn names<DB: diesel::backend::Backend>(
-        migrations: Result<Vec<Box<dyn Migration<DB>>>, Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Result<Vec<String>, StoreError> {
+    type Migrations<DB> = diesel::migration::Result<Vec<Box<dyn Migration<DB>>>>;
+    fn names<DB: diesel::backend::Backend>(migrations: Migrations<DB>) -> Result<Vec<String>, StoreError> {
         let mut names: Vec<String> = migrations
             .map_err(|error| failed("list the migrations", error))?
             .iter()

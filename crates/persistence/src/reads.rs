@@ -78,7 +78,7 @@ pub(crate) fn fingerprints(
                         fingerprint: fingerprint(table, &mut row, 2, newest)?,
                         encoding: encoding(&row, 3),
                         modified_ms: row.int(4),
-                        deleted: reason(row.text(5)),
+                        deleted: reason(row.text(5).as_deref()),
                         disabled: row.int(6) == Some(1),
                     });
                     Ok(())
@@ -108,8 +108,8 @@ fn encoding(row: &Row, index: usize) -> i16 {
     row.int(index).and_then(|version| i16::try_from(version).ok()).unwrap_or(0)
 }
 
-fn reason(text: Option<String>) -> Option<DeleteReason> {
-    text.as_deref().and_then(DeleteReason::from_token)
+fn reason(text: Option<&str>) -> Option<DeleteReason> {
+    text.and_then(DeleteReason::from_token)
 }
 
 /// SELECT and FROM of whole records of a kind.
@@ -229,7 +229,7 @@ fn stored_records(
         let fingerprint = fingerprint(layout.table, &mut row, 2, internal_id)?;
         let encoding = encoding(&row, 3);
         let modified_ms = row.int(4);
-        let deleted = reason(row.text(5));
+        let deleted = reason(row.text(5).as_deref());
         let owned = owned.remove(&internal_id).unwrap_or_default();
         let record = Reader::new(row, HEAD, layout, internal_id).record(id, owned)?;
         records.push(StoredRecord { internal_id, record, fingerprint, encoding, modified_ms, deleted });
@@ -379,7 +379,7 @@ fn child_key(field: RefField, mut row: Row, staged: bool) -> Result<ChildKey, St
     Ok(ChildKey {
         sourced_id: sourced_id(field.holder(), row.text(0), 0)?,
         target: sourced_id(field.target(), row.text(1), 0)?,
-        deleted: reason(row.text(2)),
+        deleted: reason(row.text(2).as_deref()),
         staged,
     })
 }
@@ -536,7 +536,7 @@ pub(crate) fn records(
     loop {
         let page = load(connection, layout, Links::Live, &sql, &[Bind::int(source.0), Bind::text(&after)])?;
         let Some(last) = page.last() else { return Ok(()) };
-        after = last.record.sourced_id().as_str().to_owned();
+        last.record.sourced_id().as_str().clone_into(&mut after);
         if !sink(page.into_iter().map(|stored| stored.record).collect()) {
             return Ok(());
         }

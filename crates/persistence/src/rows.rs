@@ -44,7 +44,7 @@ fn list(texts: &[Text]) -> Bind<'static> {
     if texts.is_empty() {
         Bind::Text(None)
     } else {
-        Bind::owned(serde_json::Value::from_iter(texts.iter().map(Text::as_str)).to_string())
+        Bind::owned(texts.iter().map(Text::as_str).collect::<serde_json::Value>().to_string())
     }
 }
 

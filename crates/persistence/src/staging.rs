@@ -270,7 +270,7 @@ impl Staging {
             }
             if any {
                 self.record_tables(layout)?;
-                self.write(layout, batch)?;
+                self.write(layout, &batch)?;
             }
         }
         let mut operations = Vec::new();
@@ -334,7 +334,7 @@ impl Staging {
         Ok(())
     }
 
-    fn write(&mut self, layout: &'static Layout, batch: Batch<'_>) -> Result<(), StoreError> {
+    fn write(&mut self, layout: &'static Layout, batch: &Batch<'_>) -> Result<(), StoreError> {
         insert(&mut self.connection, layout.staging, &staged_columns(layout), &batch.records)?;
         for (child, rows) in layout.children.iter().zip([&batch.first, &batch.second]) {
             let mut columns = vec!["ord", "position"];

@@ -295,13 +295,12 @@ impl Inner {
     fn shown(&self, connection: &mut Connection, books: &mut [book::Book]) -> Result<(), StoreError> {
         let mut leased = HashMap::new();
         for book in books.iter_mut().filter(|book| book.is_running()) {
-            let taken = match leased.get(&book.source) {
-                Some(taken) => *taken,
-                None => {
-                    let taken = self.leased(connection, book.source)?;
-                    leased.insert(book.source, taken);
-                    taken
-                }
+            let taken = if let Some(taken) = leased.get(&book.source) {
+                *taken
+            } else {
+                let taken = self.leased(connection, book.source)?;
+                leased.insert(book.source, taken);
+                taken
             };
             if !taken {
                 book.interrupt();
@@ -349,8 +348,8 @@ impl Inner {
     fn kept_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
         let mut present = HashSet::new();
-        let sql = match self.database() {
-            Some(path) => {
+        let sql = match &self.target {
+            Target::Sqlite(path) => {
                 let file = sqlite::scratch_file(path, source, run);
                 if !file.exists() {
                     return Err(failed("find what a held run has staged", format!("{} is gone", file.display())));
@@ -358,7 +357,7 @@ impl Inner {
                 sqlite::attach(&mut connection, &file)?;
                 "SELECT name FROM staging.sqlite_master WHERE type = 'table'".to_owned()
             }
-            None => {
+            Target::Postgres(_) => {
                 let schema = postgres::plan_schema(source, run);
                 let path = connection
                     .first("find what a held run has staged", "SELECT current_setting('search_path')", &[])?
@@ -384,9 +383,9 @@ impl Inner {
     ) -> Result<Vec<PathBuf>, StoreError> {
         let mut files = Vec::new();
         for run in runs {
-            match self.database() {
-                Some(path) => files.push(sqlite::scratch_file(path, source, *run)),
-                None => {
+            match &self.target {
+                Target::Sqlite(path) => files.push(sqlite::scratch_file(path, source, *run)),
+                Target::Postgres(_) => {
                     let sql = format!("DROP SCHEMA IF EXISTS {} CASCADE", postgres::plan_schema(source, *run));
                     connection.batch("drop what a held run has staged", &sql)?;
                 }
@@ -628,13 +627,11 @@ impl RosterStore for Database {
                 Some(path) => sqlite::lease(path, source)?,
                 None => postgres::lease(inner.connect()?, source)?,
             };
-            match lease {
-                Some(lease) => Ok(lease),
-                None => {
-                    let state = inner.with(|connection| book::source_by_id(connection, source))?;
-                    Err(StoreError::Busy { source_name: state.name })
-                }
+            if let Some(lease) = lease {
+                return Ok(lease);
             }
+            let state = inner.with(|connection| book::source_by_id(connection, source))?;
+            Err(StoreError::Busy { source_name: state.name })
         })
         .await
     }

@@ -24,7 +24,8 @@ impl Target {
         }
         let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
         // A bare path, but not another engine's URL.
-        let path = path.or_else(|| (url.ends_with(".db") && !url.contains("://")).then_some(url));
+        let bare = || (url.to_ascii_lowercase().ends_with(".db") && !url.contains("://")).then_some(url);
+        let path = path.or_else(bare);
         match path {
             Some(":memory:" | "") => Err(StoreError::Unavailable {
                 message: "the database URL names no file; write `sqlite://rollcall.db` or `sqlite:///absolute/path.db`"

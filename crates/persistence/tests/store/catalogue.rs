@@ -22,21 +22,19 @@ fn both_engines_have_the_same_migrations() {
 }
 
 /// One line for each column, key and index of a table.
-type Catalogue = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Catalogue = BTreeMap<String, BTreeSet<String>>;
 
-fn rendered(catalogue: &Catalogue) -> String {
-    let mut text = String::new();
+pub(crate) fn rendered(catalogue: &Catalogue) -> String {
+    let mut text: Vec<String> = Vec::new();
     for (table, lines) in catalogue {
-        text += &format!("{table}\n");
-        for line in lines {
-            text += &format!("    {line}\n");
-        }
+        text.push(table.clone());
+        text.extend(lines.iter().map(|line| format!("    {line}")));
     }
-    text
+    text.join("\n")
 }
 
 /// Asks SQLite, through the program itself: the file is read as another program would see it.
-fn sqlite_catalogue(file: &Path) -> Catalogue {
+pub(crate) fn sqlite_catalogue(file: &Path) -> Catalogue {
     use diesel::prelude::*;
     use diesel::sql_types::Text;
     #[derive(QueryableByName)]
@@ -71,7 +69,7 @@ fn sqlite_catalogue(file: &Path) -> Catalogue {
     catalogue
 }
 
-fn postgres_catalogue(database: &ThrowawayPostgres) -> Catalogue {
+pub(crate) fn postgres_catalogue(database: &ThrowawayPostgres) -> Catalogue {
     let sql = "
         SELECT c.table_name || '|column ' || c.column_name || ' ' || replace(c.data_type, 'bytea', 'bytes') ||
                CASE c.is_nullable WHEN 'NO' THEN ' not null' ELSE '' END

@@ -41,6 +41,11 @@ async fn fixture(url: String, keep: Box<dyn Any + Send + Sync>) -> Fixture {
     }
 }
 
+/// A database that is there already.
+pub(crate) async fn on(url: &str) -> Fixture {
+    fixture(url.to_owned(), Box::new(())).await
+}
+
 /// Opens a database for writing.
 pub(crate) async fn open(url: &str) -> Database {
     Database::open(&SecretString::from(url), OpenOptions::default()).await.unwrap()

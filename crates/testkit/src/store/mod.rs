@@ -2,7 +2,7 @@
 //!
 //! A store's crate says how to make one, and gets a test for each:
 //!
-//! ```ignore
+//! ```text
 //! async fn make_store() -> rollcall_testkit::store::Fixture { … }
 //! rollcall_testkit::roster_store_contract!(make_store);
 //! ```

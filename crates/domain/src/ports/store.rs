@@ -45,7 +45,8 @@ pub trait RosterStore: Send + Sync {
     async fn run_start(&self, run: &NewRun) -> Result<(), StoreError>;
 
     /// Ends a run that applies nothing: failed, planned or held, or succeeded with nothing to do. Drops what was
-    /// staged, but keeps the staged rejects as the run's.
+    /// staged, but keeps the staged rejects as the run's. After an [`apply`](RosterStore::apply) it only replaces the
+    /// report, which until then cannot know how long applying took.
     async fn run_finish(&self, outcome: &RunOutcome) -> Result<(), StoreError>;
 
     /// One run. A run that is recorded as running but whose process is gone is returned as failed. MUST NOT write.

@@ -263,7 +263,13 @@ impl Attempt<'_> {
             demographics: self.options.demographics,
         };
         match report.status {
-            RunStatus::Succeeded => drop(store.apply(&commit).await?),
+            RunStatus::Succeeded => {
+                store.apply(&commit).await?;
+                let outcome = self.outcome(report);
+                if let Err(error) = store.run_finish(&outcome).await {
+                    tracing::warn!(run.id = %self.run, error = %error, "the applied run shows too short a duration");
+                }
+            }
             RunStatus::Held => store.plan_keep(&commit).await?,
             _ => store.run_finish(&commit.outcome).await?,
         }

@@ -119,6 +119,7 @@ async fn the_lease_comes_before_the_pull_and_the_apply_after_everything() {
         .in_sequence(&mut sequence)
         .withf(|commit| commit.basis == 0 && commit.outcome.report.status == RunStatus::Succeeded)
         .returning(|_| Ok(Applied { revision: 1 }));
+    store.expect_run_finish().times(1).in_sequence(&mut sequence).returning(|_| Ok(()));
     assert_eq!(run(&store, &source(3)).await.status, RunStatus::Succeeded);
 }
 

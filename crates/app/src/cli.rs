@@ -92,8 +92,9 @@ Examples:
   rollcall import drops/springfield --source springfield --allow-mass-change")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Import {
-    /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped
-    pub(crate) path: PathBuf,
+    /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped [default: the source's `path` in the
+    /// configuration]
+    pub(crate) path: Option<PathBuf>,
 
     /// The source that the roster belongs to; it is made if it is new
     #[arg(long, value_name = "NAME", value_parser = source_name)]

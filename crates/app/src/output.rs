@@ -90,6 +90,7 @@ pub(crate) fn note(line: &str) {
 /// Shows a failure that ended a command, and returns the exit code for it.
 pub(crate) fn failed(output: &mut Output, source: Option<&str>, validates: bool, error: &anyhow::Error) -> Exit {
     let Explained { error, hint } = failure::explain(error);
+    let exit = if error.code == "usage" { Exit::Usage } else { Exit::Failed };
     // A document that breaks off is not mended by a second one.
     if output.is_json() && !output.begun {
         // Stdout may be what failed; stderr below says so then.
@@ -99,12 +100,12 @@ pub(crate) fn failed(output: &mut Output, source: Option<&str>, validates: bool,
             output.json(&documents::FailedEarly::new(source, &error))
         };
         if written.and_then(|()| output.finish()).is_ok() {
-            return Exit::Failed;
+            return exit;
         }
     }
     let _ = output.flush();
     note(crate::screens::run::failure(&error, hint.as_deref()).trim_end());
-    Exit::Failed
+    exit
 }
 
 /// Shows a failure from before any command could begin.

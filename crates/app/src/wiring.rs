@@ -32,9 +32,23 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     })
 }
 
+/// Where an import reads: the command line before the configuration.
+pub(crate) fn import_path<'a>(configured: Option<&'a SourceConfig>, arguments: &'a Import) -> Result<&'a Path> {
+    let of_source = match configured {
+        Some(SourceConfig::Csv(source)) => source.path.as_deref(),
+        None => None,
+    };
+    arguments.path.as_deref().or(of_source).ok_or_else(|| {
+        let message = format!("no path is given, and the configuration has none for the source `{}`", arguments.source);
+        Failure::new("usage", message)
+            .hint("give a folder of CSV files, a `.zip`, or a folder into which zips are dropped")
+            .into()
+    })
+}
+
 /// The settings of an import: the command line before the configuration before the defaults.
-pub(crate) fn import(configured: Option<&SourceConfig>, arguments: &Import) -> (CsvConfig, SyncOptions) {
-    let mut csv = CsvConfig::new(&arguments.path);
+pub(crate) fn import(path: &Path, configured: Option<&SourceConfig>, arguments: &Import) -> (CsvConfig, SyncOptions) {
+    let mut csv = CsvConfig::new(path);
     let mut options = SyncOptions {
         dry_run: arguments.dry_run,
         allow_mass_change: arguments.allow_mass_change,

@@ -102,13 +102,31 @@ impl Model {
         let mut accepted = BTreeSet::new();
         let sent: BTreeSet<_> = records.iter().map(key).collect();
         let mut kept: BTreeSet<Key> = BTreeSet::new();
-        for record in sorted {
-            if required(record).iter().all(|target| accepted.contains(target) || before.contains(target)) {
-                accepted.insert(key(record));
-                kept.extend(required(record));
-                self.put(record);
-            } else {
-                self.pending.insert(key(record), record.clone());
+        let mut revived: BTreeSet<Key> = BTreeSet::new();
+        for kind in Kind::ALL {
+            let of_kind = || sorted.iter().filter(|record| record.kind() == kind);
+            let mut refused = Vec::new();
+            for record in of_kind() {
+                let is_there = |key: &Key| accepted.contains(key) || before.contains(key) || revived.contains(key);
+                if required(record).iter().all(is_there) {
+                    accepted.insert(key(record));
+                    kept.extend(required(record));
+                    self.put(record);
+                } else {
+                    self.pending.insert(key(record), (*record).clone());
+                    refused.push(key(record));
+                }
+            }
+            for refused in refused {
+                let is_there = |key: &Key| accepted.contains(key) || before.contains(key) || revived.contains(key);
+                if let Some((record, DeleteReason::Cascade)) = self.dead.get(&refused).cloned()
+                    && required(&record).iter().all(is_there)
+                {
+                    kept.extend(required(&record));
+                    self.dead.remove(&refused);
+                    self.live.insert(refused.clone(), record);
+                    revived.insert(refused);
+                }
             }
         }
         for kind in Kind::ALL.into_iter().rev() {
@@ -138,11 +156,17 @@ impl Model {
     /// What went with its parent comes back with it.
     fn revive(&mut self) {
         for kind in Kind::ALL {
+            self.revive_where(|key| key.0 == kind);
+        }
+    }
+
+    fn revive_where(&mut self, may: impl Fn(&Key) -> bool) {
+        {
             let back: Vec<_> = self
                 .dead
                 .iter()
                 .filter(|(key, (record, reason))| {
-                    key.0 == kind
+                    may(key)
                         && *reason == DeleteReason::Cascade
                         && required(record).iter().all(|target| self.live.contains_key(target))
                 })
@@ -166,16 +190,33 @@ impl Model {
                 *reason = DeleteReason::Explicit;
             }
         }
-        let mut sorted: Vec<_> = upserts.iter().collect();
-        sorted.sort_by_key(|record| record.kind());
+        let sent: BTreeSet<_> = upserts.iter().map(key).collect();
         let mut accepted: BTreeMap<Key, Record> = BTreeMap::new();
-        for record in sorted {
-            self.pending.remove(&key(record));
-            if required(record).iter().all(|target| self.live.contains_key(target)) {
-                accepted.insert(key(record), record.clone());
-                self.put(record);
-            } else {
-                self.pending.insert(key(record), record.clone());
+        for kind in Kind::ALL {
+            self.revive_where(|key| key.0 == kind && !sent.contains(key));
+            for record in upserts.iter().filter(|record| record.kind() == kind) {
+                self.pending.remove(&key(record));
+                if required(record).iter().all(|target| self.live.contains_key(target)) {
+                    accepted.insert(key(record), record.clone());
+                    self.put(record);
+                } else {
+                    self.pending.insert(key(record), record.clone());
+                }
+            }
+            self.revive_where(|key| key.0 == kind);
+            let ready: Vec<_> = self
+                .pending
+                .iter()
+                .filter(|(key, record)| {
+                    key.0 == kind
+                        && !sent.contains(*key)
+                        && required(record).iter().all(|target| self.live.contains_key(target))
+                })
+                .map(|(_, record)| record.clone())
+                .collect();
+            for record in ready {
+                accepted.insert(key(&record), record.clone());
+                self.put(&record);
             }
         }
         // What was accepted and lost its parent is refused after all, and what was stored before stands again.
@@ -199,19 +240,6 @@ impl Model {
             self.cascade_all_but(&accepted);
             if self.live.len() == count {
                 break;
-            }
-        }
-        for kind in Kind::ALL {
-            let ready: Vec<_> = self
-                .pending
-                .iter()
-                .filter(|(key, record)| {
-                    key.0 == kind && required(record).iter().all(|target| self.live.contains_key(target))
-                })
-                .map(|(_, record)| record.clone())
-                .collect();
-            for record in ready {
-                self.put(&record);
             }
         }
         self.revive();

@@ -425,9 +425,14 @@ impl Inner {
             }
         };
         let staging = &mut *locked(&staging);
-        let (applied, files) = in_transaction(staging, "apply the changes", |staging| {
+        let (applied, files, erased) = in_transaction(staging, "apply the changes", |staging| {
             self.apply_in_transaction(staging, commit, encoding)
         })?;
+        if erased && staging.connection.engine() == Engine::Sqlite {
+            // Erased rows may leave copies in the free space of pages that are still used; rewriting the file ends them.
+            // What is applied stays applied if that fails.
+            let _ = staging.connection.batch("rewrite the file", "VACUUM main");
+        }
         for file in files {
             let _ = std::fs::remove_file(file);
         }
@@ -440,7 +445,7 @@ impl Inner {
         staging: &mut Staging,
         commit: &Commit,
         encoding: i16,
-    ) -> Result<(Applied, Vec<PathBuf>), StoreError> {
+    ) -> Result<(Applied, Vec<PathBuf>, bool), StoreError> {
         let (source, run) = (commit.outcome.source, commit.outcome.run);
         let connection = &mut staging.connection;
         let lock = match connection.engine() {
@@ -478,7 +483,7 @@ impl Inner {
             book::plan_drop(connection, run)?;
             files = self.drop_kept(connection, source, &kept)?;
         }
-        Ok((Applied { revision: revision + 1 }, files))
+        Ok((Applied { revision: revision + 1 }, files, erase))
     }
 
     fn keep(&self, plan: &Commit) -> Result<(), StoreError> {

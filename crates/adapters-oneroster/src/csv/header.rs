@@ -103,6 +103,14 @@ impl Header {
                 continue;
             }
             let again = in_case.is_some() || names[..index].contains(name);
+            if !looks_like_a_name(name) {
+                // What stands here may be a cell of a row that ran into the header (R11).
+                warnings.push(Finding::whole(
+                    Code::ColumnUnknown,
+                    format!("the header's cell {} is no name of a column; the column was not read", index + 1),
+                ));
+                continue;
+            }
             warnings.push(Finding::on(
                 Code::ColumnUnknown,
                 name,
@@ -269,6 +277,13 @@ impl<'a> Row<'a> {
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
+}
+
+/// Names of columns are short and made of letters, digits and a few signs, and have no digit where a number would begin.
+fn looks_like_a_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && text.chars().all(|sign| sign.is_alphanumeric() || "_.-: /()#".contains(sign))
 }
 
 #[cfg(test)]

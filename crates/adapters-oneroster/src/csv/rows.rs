@@ -118,8 +118,12 @@ fn own_id<R: std::io::BufRead>(records: &Records<R>, file: &SurveyedFile, code: 
     if !cells_are_sound && (!file.header.is_first(Column::SourcedId) || records.is_cut_off()) {
         return None;
     }
-    let cell = records.cell(file.header.cell_of(Column::SourcedId)?);
-    SourcedId::new(std::str::from_utf8(cell).ok()?.trim()).ok()
+    let cell = std::str::from_utf8(records.cell(file.header.cell_of(Column::SourcedId)?)).ok()?.trim();
+    // A quote that never closes draws the cells behind it, names and all, into this one.
+    let is_one_cell = cell.len() <= 255 && !cell.contains([',', '"', ';', '\t', '\n']);
+    // An id that is itself damaged names nobody.
+    let is_sound = !cell.contains('\0') && (cells_are_sound || is_one_cell);
+    SourcedId::new(cell).ok().filter(|_| is_sound)
 }
 
 fn note_oddities<R: std::io::BufRead>(

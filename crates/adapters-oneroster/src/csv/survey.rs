@@ -234,10 +234,22 @@ impl Surveyor<'_> {
         }
         let mut records = Records::new(text.bytes);
         let step = records.step(None).map_err(damaged)?;
-        let names = std::str::from_utf8(records.bytes()).ok().map(|bytes| {
+        let names: Option<Vec<String>> = std::str::from_utf8(records.bytes()).ok().map(|bytes| {
             records.cells().iter().map(|range| bytes.get(range.clone()).unwrap_or("").to_owned()).collect()
         });
         match (step, names) {
+            // Everything behind the first carriage return would pass for names of columns, passwords too (R11).
+            (Step::Record, Some(_)) if records.bytes().contains(&b'\r') => {
+                self.refuse(
+                    Code::CsvMalformed,
+                    Some(&entry.place),
+                    format!(
+                        "the lines of `{}` end with a bare carriage return; export it with line feeds (LF or CRLF)",
+                        entry.place
+                    ),
+                );
+                Ok(None)
+            }
             (Step::Record, Some(names)) => Ok(Some(FirstRow { names, marked: mark.is_some() })),
             (Step::End, _) => {
                 self.refuse(

@@ -22,8 +22,10 @@ use crate::wiring;
 
 pub(super) async fn run(context: &mut Context, arguments: &Import) -> Result<Exit> {
     let config = context.config()?;
-    wiring::check_path(&arguments.path)?;
-    let (csv, options) = wiring::import(config.source(&arguments.source), arguments);
+    let configured = config.source(&arguments.source);
+    let path = wiring::import_path(configured, arguments)?;
+    wiring::check_path(path)?;
+    let (csv, options) = wiring::import(path, configured, arguments);
     let source = CsvSource::new(csv, Arc::new(SystemClock));
     let store = context.writing(&config).await?;
 

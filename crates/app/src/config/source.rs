@@ -56,7 +56,6 @@ pub(crate) struct CsvSource {
     #[expect(dead_code, reason = "it chose this struct")]
     kind: String,
     /// A folder of CSV files, a zip, or a folder into which zips are dropped.
-    #[expect(dead_code, reason = "`import` is told the path; `sync` will read this one")]
     pub(crate) path: Option<PathBuf>,
     /// Whether files hold everything or only changes, whatever the manifest says.
     pub(crate) mode: Option<PackageMode>,

@@ -40,7 +40,9 @@ impl Session<'_> {
         };
         self.cascade(&gone).await?;
         deletions.sessions_in_use = self.count_sessions_in_use(&gone).await?;
-        self.revive(summary).await?;
+        for kind in Kind::ALL {
+            self.revive(kind, summary.coverage[kind]).await?;
+        }
         Ok(deletions)
     }
 
@@ -183,6 +185,15 @@ impl Session<'_> {
         let known = self.fetch(kind, accepted.iter()).await?;
         for child in children {
             let entry = *self.entry_mut(kind, &child.sourced_id);
+            if entry.has(flag::REVIVED) {
+                // It came back with one parent, and goes again with another.
+                self.entry_mut(kind, &child.sourced_id).clear(flag::REVIVED);
+                self.counts[kind].restored -= 1;
+                self.later.restored.retain(|(of, id)| *of != kind || *id != child.sourced_id);
+                self.stage(StagedChange::Withdraw { kind, sourced_id: child.sourced_id.clone() });
+                further.push((kind, child.sourced_id));
+                continue;
+            }
             if entry.has(flag::GONE) || (child.deleted.is_some() && !child.staged) {
                 continue;
             }
@@ -216,41 +227,30 @@ impl Session<'_> {
     }
 
     /// Brings back what went with a parent that is back, unless the source has since deleted it (R7).
-    async fn revive(&mut self, summary: &PullSummary) -> Result<(), Failure> {
-        let mut parents = std::mem::take(&mut self.later.restored);
-        while !parents.is_empty() {
-            let mut further = Vec::new();
-            for field in RefField::ALL.into_iter().filter(|field| field.is_required()) {
-                let kind = field.holder();
-                if kind == Kind::Demographics && !self.options.demographics {
-                    continue;
-                }
-                let is_complete = summary.coverage[kind] == Coverage::Snapshot;
-                let of_kind: Vec<_> =
-                    parents.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
-                for chunk in of_kind.chunks(FETCH_BATCH) {
-                    self.revive_along(field, chunk, is_complete, &mut further).await?;
-                }
+    pub(super) async fn revive(&mut self, kind: Kind, coverage: Coverage) -> Result<(), Failure> {
+        if kind == Kind::Demographics && !self.options.demographics {
+            return Ok(());
+        }
+        let is_complete = coverage == Coverage::Snapshot;
+        for field in RefField::ALL.into_iter().filter(|field| field.is_required() && field.holder() == kind) {
+            let of_kind = self.later.restored.iter().filter(|(parent, _)| *parent == field.target());
+            let parents: Vec<_> = of_kind.map(|(_, id)| id.clone()).collect();
+            for chunk in parents.chunks(FETCH_BATCH) {
+                self.revive_along(field, chunk, is_complete).await?;
             }
-            parents = further;
         }
         Ok(())
     }
 
-    async fn revive_along(
-        &mut self,
-        field: RefField,
-        parents: &[SourcedId],
-        is_complete: bool,
-        further: &mut Vec<(Kind, SourcedId)>,
-    ) -> Result<(), Failure> {
+    async fn revive_along(&mut self, field: RefField, parents: &[SourcedId], is_complete: bool) -> Result<(), Failure> {
         let kind = field.holder();
         self.load_for(kind).await?;
         self.flush().await?;
         let children = self.store.holders(self.source, self.run, field, parents).await?;
         // A complete roster names its children itself; one that it names and that was refused is not deleted.
         let may_return = |flags: Flags| {
-            flags & (flag::SEEN | flag::GONE | flag::REVIVED) == 0 && (!is_complete || flags & flag::REJECTED != 0)
+            flags & (flag::SEEN | flag::GONE | flag::REVIVED | flag::WAITING) == 0
+                && (!is_complete || flags & flag::REJECTED != 0)
         };
         let candidates: Vec<_> = children
             .into_iter()
@@ -265,7 +265,7 @@ impl Session<'_> {
                 self.entry_mut(kind, &sourced_id).set(flag::REVIVED);
                 self.counts[kind].restored += 1;
                 self.stage(StagedChange::Revive { kind, sourced_id: sourced_id.clone() });
-                further.push((kind, sourced_id));
+                self.later.restored.push((kind, sourced_id));
             }
         }
         Ok(())

@@ -179,6 +179,10 @@ impl Attempt<'_> {
         report.skipped.clone_from(&summary.skipped);
         if !self.options.demographics {
             report.skipped.push(Kind::Demographics.as_str().to_owned());
+            if self.state.demographics && !summary.nothing_new {
+                let erased = "demographics are switched off for this source, and what is stored of them is erased";
+                report.note = Some(report.note.take().map_or(erased.to_owned(), |note| format!("{note}; {erased}")));
+            }
         }
         report.mode = mode(&summary);
         let more = summary.more;

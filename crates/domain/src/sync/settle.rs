@@ -494,6 +494,8 @@ impl Session<'_> {
         early.sort_by_key(|upsert| upsert.record().kind());
         let mut early = early.into_iter().peekable();
         for kind in Kind::ALL {
+            // What came back with its parent is there for those who refer to it.
+            self.revive(kind, summary.coverage[kind]).await?;
             while let Some(upsert) = early.next_if(|upsert| upsert.record().kind() == kind) {
                 let missing = self.missing_reference(upsert.record());
                 let Some((field, target, rejected)) = missing else {
@@ -510,6 +512,8 @@ impl Session<'_> {
                 self.reject_record(upsert.record(), location, vec![finding], Some(pending));
             }
             self.finish_arrival().await?;
+            // Now also those whose new content was refused.
+            self.revive(kind, summary.coverage[kind]).await?;
             if kind != Kind::Demographics || self.options.demographics {
                 self.replay(kind, summary.coverage[kind]).await?;
             }

@@ -187,10 +187,7 @@ impl Session<'_> {
             let entry = *self.entry_mut(kind, &child.sourced_id);
             if entry.has(flag::REVIVED) {
                 // It came back with one parent, and goes again with another.
-                self.entry_mut(kind, &child.sourced_id).clear(flag::REVIVED);
-                self.counts[kind].restored -= 1;
-                self.later.restored.retain(|(of, id)| *of != kind || *id != child.sourced_id);
-                self.stage(StagedChange::Withdraw { kind, sourced_id: child.sourced_id.clone() });
+                self.take_back_revival(kind, &child.sourced_id);
                 further.push((kind, child.sourced_id));
                 continue;
             }
@@ -204,7 +201,7 @@ impl Session<'_> {
                 let Some(fetched) = known.get(&child.sourced_id) else { continue };
                 let stored = fetched.stored.as_ref().map(|stored| &stored.record);
                 let Some(record) = fetched.staged.as_ref().or(stored).cloned() else { continue };
-                stays = stored.is_some_and(|stored| self.has_all_it_requires(stored));
+                stays = entry.was_live() && stored.is_some_and(|stored| self.has_all_it_requires(stored));
                 self.take_back(kind, &child.sourced_id, Some(fetched));
                 self.refuse_for_reference(record, entry.position(), field, false);
             }
@@ -262,13 +259,34 @@ impl Session<'_> {
         for sourced_id in candidates {
             let Some(stored) = known.get(&sourced_id).and_then(|fetched| fetched.stored.as_ref()) else { continue };
             if self.has_all_it_requires(&stored.record) {
-                self.entry_mut(kind, &sourced_id).set(flag::REVIVED);
+                let entry = self.entry_mut(kind, &sourced_id);
+                entry.set(flag::REVIVED);
+                if entry.has(flag::REJECTED) {
+                    // The source has sent it, so it keeps what it requires.
+                    let mut required = Vec::new();
+                    stored.record.each_reference(|reference| {
+                        if reference.field.is_required() {
+                            required.push((reference.field.target(), reference.target.clone()));
+                        }
+                    });
+                    for (target_kind, target) in required {
+                        self.entry_mut(target_kind, &target).set(flag::REFERENCED);
+                    }
+                }
                 self.counts[kind].restored += 1;
                 self.stage(StagedChange::Revive { kind, sourced_id: sourced_id.clone() });
                 self.later.restored.push((kind, sourced_id));
             }
         }
         Ok(())
+    }
+
+    /// Undoes that a record came back with its parent.
+    pub(super) fn take_back_revival(&mut self, kind: Kind, id: &SourcedId) {
+        self.entry_mut(kind, id).clear(flag::REVIVED);
+        self.counts[kind].restored -= 1;
+        self.later.restored.retain(|(of, restored)| *of != kind || restored != id);
+        self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
     }
 
     fn has_all_it_requires(&self, record: &Record) -> bool {

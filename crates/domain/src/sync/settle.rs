@@ -557,6 +557,10 @@ impl Session<'_> {
                 if self.missing_reference(&pending.record).is_some() {
                     continue;
                 }
+                if flags & flag::REVIVED != 0 {
+                    // Its newer content is what comes back.
+                    self.take_back_revival(kind, &id);
+                }
                 healed += 1;
                 self.counts[kind].received += 1;
                 self.stage(StagedChange::Settle { kind, sourced_id: id });

@@ -172,3 +172,22 @@ async fn r11_a_comma_without_quotes_does_not_make_a_password_another_value() {
     assert_eq!(pulled.refused(), ["csv.malformed - users.csv:2 u-ann"]);
     assert!(!pulled.render().contains("hunter2"));
 }
+
+#[tokio::test]
+async fn r11_an_id_that_is_itself_damaged_is_neither_quoted_nor_trusted() {
+    for damaged in ["\"s2,,,", "s\0002,,,"] {
+        let pulled = Files::standard().edit("orgs.csv", "s2,,,", damaged).pull().await;
+        let rejects = pulled.rejects();
+        assert_eq!(rejects.len(), 1, "{damaged:?}");
+        assert_eq!(rejects[0].sourced_id, None, "{damaged:?}");
+        assert_eq!(rejects[0].record, None, "{damaged:?}");
+    }
+}
+
+#[tokio::test]
+async fn r11_a_file_whose_lines_run_into_its_header_is_refused_without_being_quoted() {
+    let rows = "sourcedId,status,dateLastModified,name,type,identifier,parentSourcedId\rs1,,,Secret School,school,,\r";
+    let error = Files::standard().with("orgs.csv", rows).refusal().await;
+    let told = crate::harness::problems(&error);
+    assert!(told.contains("carriage return") && !told.contains("Secret"), "{told}");
+}

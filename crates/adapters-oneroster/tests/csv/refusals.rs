@@ -175,7 +175,7 @@ async fn r11_a_comma_without_quotes_does_not_make_a_password_another_value() {
 
 #[tokio::test]
 async fn r11_an_id_that_is_itself_damaged_is_neither_quoted_nor_trusted() {
-    for damaged in ["\"s2,,,", "s\0002,,,"] {
+    for damaged in ["\"s2,,,", "s\u{0}2,,,"] {
         let pulled = Files::standard().edit("orgs.csv", "s2,,,", damaged).pull().await;
         let rejects = pulled.rejects();
         assert_eq!(rejects.len(), 1, "{damaged:?}");

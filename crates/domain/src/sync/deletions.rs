@@ -120,17 +120,17 @@ impl Session<'_> {
     async fn mark_required(&mut self, kind: Kind, ids: &[SourcedId]) -> Result<(), Failure> {
         let known = self.fetch(kind, ids.iter()).await?;
         for stored in known.into_values().filter_map(|fetched| fetched.stored) {
-            let mut required = Vec::new();
-            stored.record.each_reference(|reference| {
-                if reference.field.is_required() {
-                    required.push((reference.field.target(), reference.target.clone()));
-                }
-            });
-            for (target_kind, target) in required {
-                self.entry_mut(target_kind, &target).set(flag::REFERENCED);
-            }
+            self.mark_required_by(&stored.record);
         }
         Ok(())
+    }
+
+    fn mark_required_by(&mut self, record: &Record) {
+        record.each_reference(|reference| {
+            if reference.field.is_required() {
+                self.entry_mut(reference.field.target(), reference.target).set(flag::REFERENCED);
+            }
+        });
     }
 
     /// Keeps absent records to which records of this run refer, and what they refer to in turn (R7).
@@ -263,15 +263,7 @@ impl Session<'_> {
                 entry.set(flag::REVIVED);
                 if entry.has(flag::REJECTED) {
                     // The source has sent it, so it keeps what it requires.
-                    let mut required = Vec::new();
-                    stored.record.each_reference(|reference| {
-                        if reference.field.is_required() {
-                            required.push((reference.field.target(), reference.target.clone()));
-                        }
-                    });
-                    for (target_kind, target) in required {
-                        self.entry_mut(target_kind, &target).set(flag::REFERENCED);
-                    }
+                    self.mark_required_by(&stored.record);
                 }
                 self.counts[kind].restored += 1;
                 self.stage(StagedChange::Revive { kind, sourced_id: sourced_id.clone() });

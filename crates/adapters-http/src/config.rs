@@ -65,7 +65,7 @@ impl HttpConfig {
 
 /// When and how often a failed request is tried again.
 ///
-/// Tried again are the statuses 429, 500, 502, 503 and 504, timeouts, connections that fail or break, and bodies that end
+/// Tried again are the statuses 408, 429, 500, 502, 503, 504 and 520 to 524, timeouts, connections that fail or break, and bodies that end
 /// too early. The wait doubles from try to try and has jitter; where the server says how long to wait (`Retry-After`, or
 /// the reset of its rate limit), that is waited if it is longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,28 +98,23 @@ impl HttpSession {
 
     /// Gets a resource that is JSON, as [`HttpResponse::json`] reads it. JSON that ends too early is asked for again.
     pub async fn get_json<T: DeserializeOwned>(&self, url: Url) -> Result<Json<T>, HttpError> {
-        let read = |mut response: HttpResponse| {
-            let value = response.json()?;
-            response.body = Bytes::new();
-            Ok(Json { value, response })
-        };
-        self.send(Outgoing { method: Method::GET, url, form: None, secrets: Vec::new() }, read).await
+        self.send(Outgoing { method: Method::GET, url, form: None, secrets: Vec::new() }, Json::read).await
     }
 
-    /// Posts a form (`application/x-www-form-urlencoded`), as token endpoints want it. It is sent again like a `GET` is: what
-    /// it asks for must not come to harm by that.
-    pub async fn post_form(
+    /// Posts a form (`application/x-www-form-urlencoded`), as token endpoints want it, and reads JSON. It is sent again like a
+    /// `GET` is: what it asks for must not come to harm by that.
+    pub async fn post_form<T: DeserializeOwned>(
         &self,
         url: Url,
         form: &[(&str, &str)],
         secrets: &[(&str, &SecretString)],
-    ) -> Result<HttpResponse, HttpError> {
+    ) -> Result<Json<T>, HttpError> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .extend_pairs(secrets.iter().map(|(name, secret)| (name, secret.expose_secret())))
             .finish();
         let secrets = secrets.iter().map(|(_, secret)| (*secret).clone()).collect();
-        self.send(Outgoing { method: Method::POST, url, form: Some(body.into()), secrets }, Ok).await
+        self.send(Outgoing { method: Method::POST, url, form: Some(body.into()), secrets }, Json::read).await
     }
 
     /// Sends a request until it succeeds, or until there is no more to be hoped for.
@@ -169,12 +164,14 @@ impl HttpSession {
         loop {
             let _turn = inner.pace.turn(inner.sleep.as_ref()).await;
             // Signed after the wait: signatures have a time in them, and tokens an end.
-            let authorization = inner.authenticator.authorize(&request.method, &request.url).await?;
+            let authorization = inner.authenticator.authorize(&request.method, &request.url).await;
+            let authorization = authorization.map_err(HttpError::before_the_request)?;
             let outcome = self.exchange(request, &authorization).await;
             match outcome {
                 Err(HttpError::Status { status: StatusCode::UNAUTHORIZED, .. }) if *may_renew => {
                     *may_renew = false;
-                    if !inner.authenticator.renew(&authorization).await? {
+                    let renewed = inner.authenticator.renew(&authorization).await;
+                    if !renewed.map_err(HttpError::before_the_request)? {
                         return outcome;
                     }
                 }
@@ -199,10 +196,10 @@ impl HttpSession {
         let headers = std::mem::take(answer.headers_mut());
         let now = inner.clock.now();
         let wait = retry::server_wait(status, &headers, now);
-        if let Some(wait) = wait {
-            // Whoever else is about to ask would be refused as well. A longer wait than is allowed ends this request, and
-            // with it, one after the other, all that ask.
-            inner.pace.hold(wait.min(inner.config.retry.max_server_delay));
+        let longest = inner.config.retry.max_server_delay;
+        if let Some(wait) = wait.filter(|wait| status.is_success() || *wait <= longest) {
+            // Whoever else is about to ask would be refused as well.
+            inner.pace.hold(wait.min(longest));
         }
         if status.is_success() {
             let body = self.read(&request.url, answer).await?;

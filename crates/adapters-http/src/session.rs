@@ -248,9 +248,7 @@ impl HttpSession {
         let mut deepest: &dyn std::error::Error = error;
         let mut untrusted = false;
         while let Some(cause) = deepest.source() {
-            // This is how TLS reports a peer that it does not accept.
-            untrusted |=
-                cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+            untrusted |= is_of_tls(cause);
             deepest = cause;
         }
         let reason = deepest.to_string();
@@ -288,6 +286,15 @@ impl std::fmt::Debug for HttpSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpSession").field("config", &self.inner.config).finish_non_exhaustive()
     }
+}
+
+/// Whether an error is TLS's about a peer that it does not accept. It comes in the wrappings of the layers between.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| is_of_tls(inner))
 }
 
 /// The beginning of a body, as far as it comes.

@@ -17,7 +17,7 @@ use crate::auth::{self, Authenticator, Authorization};
 use crate::config::HttpConfig;
 use crate::error::{ErrorPayload, HttpError};
 use crate::pace::Pace;
-use crate::redact::RedactedUrl;
+use crate::redact::{self, RedactedUrl};
 use crate::response::{self, HttpResponse, Json};
 use crate::retry::{self, RealSleep, Sleep};
 use crate::url_parts;
@@ -214,7 +214,7 @@ impl HttpSession {
         }
         let url = RedactedUrl::new(&request.url);
         if status.is_redirection() {
-            return Err(HttpError::Redirect { url, status, to: self.target(&request.url, &headers) });
+            return Err(HttpError::Redirect { url, status, to: redirected(&request.url, &headers) });
         }
         let secrets: Vec<SecretString> = authorization.secrets().iter().chain(&request.secrets).cloned().collect();
         // What the server says about its refusal is worth little: if it cannot be read, so be it.
@@ -267,19 +267,6 @@ impl HttpSession {
             HttpError::Connection { url, reason }
         }
     }
-
-    /// Where a redirect points to, as it may be shown.
-    fn target(&self, url: &Url, headers: &HeaderMap) -> String {
-        let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|to| url.join(to).ok());
-        match target {
-            None => "nowhere".to_owned(),
-            // The query of a login page holds the session's state.
-            Some(mut target) => {
-                target.set_query(None);
-                RedactedUrl::new(&target).to_string()
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for HttpSession {
@@ -295,6 +282,16 @@ fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     }
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     inner.is_some_and(|inner| is_of_tls(inner))
+}
+
+/// Where a redirect points to, as it may be shown: login pages carry state in paths and queries.
+fn redirected(url: &Url, headers: &HeaderMap) -> String {
+    let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|to| url.join(to).ok());
+    match target {
+        None => "nowhere".to_owned(),
+        Some(target) if url_parts::same_server(url, &target) => format!("{} on the same server", target.path()),
+        Some(target) => redact::server(&target),
+    }
 }
 
 /// The beginning of a body, as far as it comes.

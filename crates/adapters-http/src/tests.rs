@@ -25,7 +25,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use crate::retry::Sleep;
 use crate::{
     Auth, ClientAuth, ClientCredentials, HttpConfig, HttpError, HttpSession, OAuth1Credentials, RetryPolicy,
-    SignatureMethod,
+    SignatureMethod, Token, TokenAuth, TokenSource,
 };
 
 const NOW: &str = "2026-11-22T10:00:00Z";
@@ -406,11 +406,11 @@ async fn redirects_are_refused_by_the_name_of_their_target() {
     let (error, asked, _) = outcome([status(302).append_header("Location", target.as_str())]).await;
     let error = error.unwrap_err();
     assert_eq!((error.code(), asked, requests(&elsewhere).await.len()), ("redirect", 1, 0));
-    let host = elsewhere.uri();
-    assert!(
-        error.to_string().contains(&format!("answered 302 Found and points to {host}/login; redirects")),
-        "{error}"
-    );
+    let expected = format!("answered 302 Found and points to {}; redirects are not followed", elsewhere.uri());
+    assert!(error.to_string().contains(&expected), "{error}");
+    let (error, asked, _) = outcome([status(307).append_header("Location", "/v2/orgs?state=s3cret")]).await;
+    let error = error.unwrap_err();
+    assert!(asked == 1 && error.to_string().contains("points to /v2/orgs on the same server; "), "{error}");
 }
 
 #[tokio::test]
@@ -606,6 +606,40 @@ async fn a_new_token_that_is_refused_as_well_is_the_end() {
     assert_eq!((requests(&server).await.len(), noted.seconds().len()), (4, 0));
     // The server quotes the token; the error does not.
     assert!(error.to_string().contains("bad token Bearer …") && !error.to_string().contains("token-"), "{error}");
+}
+
+/// Tokens from elsewhere, one after the other, the last one for good.
+struct HandedOver(Vec<&'static str>, Arc<AtomicUsize>);
+
+#[async_trait]
+impl TokenSource for HandedOver {
+    async fn fetch(&self) -> Result<Token, HttpError> {
+        let at = self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(Token { value: secret(self.0[at.min(self.0.len() - 1)]), valid_for: None })
+    }
+}
+
+#[tokio::test]
+async fn tokens_from_elsewhere_are_fetched_again_and_tried_only_if_they_are_others() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer new")).respond_with(ok()).mount(&server).await;
+    Mock::given(method("GET")).respond_with(status(401)).with_priority(9).mount(&server).await;
+    let with = |tokens: Vec<&'static str>, first: Option<&str>| {
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let mut auth = TokenAuth::new(HandedOver(tokens, Arc::clone(&fetched)), StandingClock::new());
+        if let Some(first) = first {
+            auth = auth.starting_with(&Token { value: secret(first), valid_for: None }).unwrap();
+        }
+        (session(config(&server.uri()).with_auth(Auth::Custom(Arc::new(auth)))).0, fetched)
+    };
+    let (rotated, fetched) = with(vec!["new"], Some("old"));
+    rotated.get(rotated.url("a", &[])).await.unwrap();
+    assert_eq!((fetched.load(Ordering::SeqCst), requests(&server).await.len()), (1, 2));
+
+    let (switched_off, fetched) = with(vec!["old"], None);
+    let error = switched_off.get(switched_off.url("a", &[])).await.unwrap_err();
+    assert_eq!((error.status(), fetched.load(Ordering::SeqCst)), (Some(StatusCode::UNAUTHORIZED), 2));
+    assert_eq!(requests(&server).await.len(), 3);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Nothing secret is logged or shown. A test of its own: what is logged elsewhere in the process would get in its way.
 
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -67,7 +69,7 @@ async fn nothing_secret_is_logged_or_shown() {
         )
     };
     Mock::given(method("GET")).respond_with(echo).mount(&server).await;
-    let mut shown = String::new();
+    let mut shown = Vec::new();
     for auth in [
         Auth::Bearer(SecretString::from("s3cret-bearer")),
         Auth::Basic(BasicCredentials { username: "ada".to_owned(), password: SecretString::from("s3cret-password") }),
@@ -84,13 +86,14 @@ async fn nothing_secret_is_logged_or_shown() {
         config.retry.max_tries = 2;
         config.retry.min_delay = Duration::from_millis(1);
         let session = HttpSession::new(config, Arc::new(StandingClock)).unwrap();
-        shown += &format!("{session:?}");
+        shown.push(format!("{session:?}"));
         let url = session.url("users", &[("limit", "7")]);
         let error = session.get(url).await.unwrap_err();
         let source: SourceError = error.into();
-        shown += &format!("{source} {source:?}");
+        shown.push(format!("{source} {source:?}"));
     }
-    shown += &String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    shown.push(String::from_utf8(logged.0.lock().unwrap().clone()).unwrap());
+    let shown = shown.join("\n");
     assert!(shown.contains("a request failed and is tried again") && shown.contains("/users?limit=7"), "{shown}");
     for hidden in ["s3cret", &BASE64_STANDARD.encode("ada:s3cret-password"), "ada@example.org"] {
         assert!(!shown.contains(hidden), "{hidden} in {shown}");

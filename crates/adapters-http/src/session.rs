@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::{self, Authenticator, Authorization};
-use crate::config::HttpConfig;
+use crate::config::{Auth, HttpConfig};
 use crate::error::{ErrorPayload, HttpError};
 use crate::pace::Pace;
 use crate::redact::{self, RedactedUrl};
@@ -102,13 +102,17 @@ impl HttpSession {
     }
 
     /// Posts a form (`application/x-www-form-urlencoded`), as token endpoints want it, and reads JSON. It is sent again like a
-    /// `GET` is: what it asks for must not come to harm by that.
+    /// `GET` is: what it asks for must not come to harm by that. An OAuth 1.0a signature does not cover the form, so no
+    /// session with such credentials can post one.
     pub async fn post_form<T: DeserializeOwned>(
         &self,
         url: Url,
         form: &[(&str, &str)],
         secrets: &[(&str, &SecretString)],
     ) -> Result<Json<T>, HttpError> {
+        if matches!(self.inner.config.auth, Auth::OAuth1(_)) {
+            return Err(HttpError::settings("a form cannot be posted with OAuth 1.0a credentials"));
+        }
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .extend_pairs(secrets.iter().map(|(name, secret)| (name, secret.expose_secret())))

@@ -90,11 +90,8 @@ impl Answer {
 impl Sim {
     fn district(version: Version, authentication: Authentication, quirks: &[Quirk]) -> Self {
         let clock = Arc::new(Hands(Mutex::new("2026-12-01T08:00:00Z".parse().unwrap())));
-        let history = History {
-            district: District::new(STUDENTS, 7).unwrap(),
-            generations: 1,
-            churn: Churn::new(0.02).unwrap(),
-        };
+        let history =
+            History { district: District::new(STUDENTS, 7).unwrap(), generations: 1, churn: Churn::new(0.02).unwrap() };
         let options =
             OneRosterOptions { max_limit: 500, quirks: quirks.to_vec(), ..OneRosterOptions::new(authentication) };
         let time: Arc<dyn Clock> = Arc::<Hands>::clone(&clock);
@@ -112,7 +109,7 @@ impl Sim {
     }
 
     fn with_tokens(change: impl FnOnce(OAuth2) -> OAuth2) -> Self {
-        let tokens = OAuth2::new("me", "s3cret".into(), Version::V1_2.scopes(), Duration::from_secs(60));
+        let tokens = OAuth2::new("me", "s3cret".into(), Version::V1_2.scopes(), Duration::from_mins(1));
         Self::district(Version::V1_2, Authentication::OAuth2(change(tokens)), &[])
     }
 
@@ -179,8 +176,11 @@ async fn every_record_of_the_district_is_served_once_and_in_order() {
             let served = sim.all(kind.as_str(), kind.as_str()).await;
             let served_ids = ids(&served);
             assert!(served_ids.is_sorted_by(|a, b| a < b), "{kind}");
-            let live: BTreeSet<_> =
-                served.iter().filter(|record| record["status"] == "active").map(|record| id(record).to_owned()).collect();
+            let live: BTreeSet<_> = served
+                .iter()
+                .filter(|record| record["status"] == "active")
+                .map(|record| id(record).to_owned())
+                .collect();
             let expected: BTreeSet<_> =
                 district.records(kind).map(|record| record.sourced_id().as_str().to_owned()).collect();
             assert_eq!(live, expected, "{kind}");
@@ -284,7 +284,8 @@ async fn paths_below_a_record_mean_what_belongs_to_it() {
         assert!(schools.iter().all(|org| org["type"] == "school"));
         let school = id(&schools[0]);
         let classes = sim.all("classes", "classes").await;
-        let of_school: Vec<_> = classes.iter().filter(|class| class["school"]["sourcedId"] == school).cloned().collect();
+        let of_school: Vec<_> =
+            classes.iter().filter(|class| class["school"]["sourcedId"] == school).cloned().collect();
         assert_eq!(sim.all(&format!("schools/{school}/classes"), "classes").await, of_school);
         let class = id(of_school.iter().find(|class| class["status"] == "active").unwrap());
         let enrolled: BTreeSet<_> = sim
@@ -432,7 +433,7 @@ async fn only_a_token_with_the_right_scope_opens() {
     assert_eq!(sim.get("demographics").await.status, StatusCode::OK);
 
     // One that has expired, by the clock and by a fault.
-    *sim.clock.0.lock().unwrap() += SignedDuration::from_secs(60);
+    *sim.clock.0.lock().unwrap() += SignedDuration::from_mins(1);
     assert_eq!(sim.get("users").await.status, StatusCode::UNAUTHORIZED);
     sim.authorization = token(&sim, CORE).await;
     sim.arm(json!({"kind": "expired_token", "times": 1})).await;
@@ -460,9 +461,11 @@ async fn only_a_token_with_the_right_scope_opens() {
     assert_eq!(picky.ask_for_token(&form(CORE), Some(&basic)).await.status, StatusCode::OK);
 }
 
+/// The query that `signed` signs.
+const QUERY: &str = "limit=2&filter=username%3E%27a%20b%27";
+
 /// The header for `GET /ims/oneroster/v1p1/users?filter=…`, put together by hand.
 fn signed(method: &str, timestamp: i64, nonce: &str, secret: &str) -> String {
-    // The query is `limit=2&filter=username%3E%27a%20b%27`.
     let base = format!(
         "GET&http%3A%2F%2Fsis.example%2Fims%2Foneroster%2Fv1p1%2Fusers&filter%3Dusername%253E%2527a%2520b%2527%26\
          limit%3D2%26oauth_consumer_key%3Dme%26oauth_nonce%3D{nonce}%26oauth_signature_method%3D{method}%26\
@@ -470,7 +473,8 @@ fn signed(method: &str, timestamp: i64, nonce: &str, secret: &str) -> String {
     );
     let key = format!("{secret}&");
     let signature = if method == "HMAC-SHA1" {
-        STANDARD.encode(Hmac::<Sha1>::new_from_slice(key.as_bytes()).unwrap().chain_update(base).finalize().into_bytes())
+        STANDARD
+            .encode(Hmac::<Sha1>::new_from_slice(key.as_bytes()).unwrap().chain_update(base).finalize().into_bytes())
     } else {
         STANDARD
             .encode(Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap().chain_update(base).finalize().into_bytes())
@@ -492,7 +496,6 @@ async fn only_a_fresh_and_rightly_signed_request_opens() {
         let description = answer.json()["imsx_description"].as_str().unwrap_or("answered").to_owned();
         (answer.status.as_u16(), description)
     };
-    const QUERY: &str = "limit=2&filter=username%3E%27a%20b%27";
     let opened = (200, "answered".to_owned());
     let refused = |why: &str| (401, why.to_owned());
     assert_eq!(ask(signed("HMAC-SHA1", now, "n1", "s3cret"), QUERY).await, opened);
@@ -513,10 +516,7 @@ async fn only_a_fresh_and_rightly_signed_request_opens() {
         ask(signed("PLAINTEXT", now, "n2", "s3cret"), QUERY).await,
         refused("oauth_signature_method must be HMAC-SHA1 or HMAC-SHA256")
     );
-    assert_eq!(
-        ask("Bearer sesame".to_owned(), QUERY).await,
-        refused("the Authorization header is not `OAuth`")
-    );
+    assert_eq!(ask("Bearer sesame".to_owned(), QUERY).await, refused("the Authorization header is not `OAuth`"));
     assert_eq!(ask(signed("HMAC-SHA1", now, "n2", "s3cret"), QUERY).await, opened);
 }
 

@@ -148,9 +148,7 @@ fn base_string(request: &Parts, protocol: &Protocol) -> Result<String, Refusal> 
     // Section 3.4.1.2: the scheme's own port is left out.
     let host = host.strip_suffix(":80").unwrap_or(&host);
     let mut parameters = form_pairs(request.uri.query().unwrap_or_default())?;
-    parameters.extend(
-        protocol.0.iter().filter(|(name, _)| name != "realm" && name != "oauth_signature").cloned(),
-    );
+    parameters.extend(protocol.0.iter().filter(|(name, _)| name != "realm" && name != "oauth_signature").cloned());
     Ok(concatenated(request.method.as_str(), &format!("http://{host}{}", request.uri.path()), &parameters))
 }
 

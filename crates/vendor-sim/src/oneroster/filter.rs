@@ -96,7 +96,7 @@ impl Filter {
 }
 
 impl Clause {
-    fn parse<'t>(text: &'t str, version: Version, kind: Kind) -> Result<(Self, &'t str), String> {
+    fn parse(text: &str, version: Version, kind: Kind) -> Result<(Self, &str), String> {
         let end = text
             .find(|letter: char| !(letter.is_ascii_alphanumeric() || "._-:".contains(letter)))
             .ok_or_else(|| format!("`{text}` has no operator"))?;
@@ -184,8 +184,22 @@ impl Path {
         let tail: Vec<_> = names.collect();
         let object = matches!(
             head.as_str(),
-            "parent" | "children" | "org" | "orgs" | "course" | "school" | "terms" | "resources" | "agents" | "user"
-                | "class" | "roles" | "userProfiles" | "primaryOrg" | "userIds" | "metadata"
+            "parent"
+                | "children"
+                | "org"
+                | "orgs"
+                | "course"
+                | "school"
+                | "terms"
+                | "resources"
+                | "agents"
+                | "user"
+                | "class"
+                | "roles"
+                | "userProfiles"
+                | "primaryOrg"
+                | "userIds"
+                | "metadata"
         ) || (head == "schoolYear" && kind == Kind::Courses);
         if !version.has_field(kind, &head) || tail.is_empty() == object || tail.iter().any(String::is_empty) {
             return Err(format!("`{text}` is not a field of {kind}"));

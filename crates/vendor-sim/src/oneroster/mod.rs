@@ -312,26 +312,21 @@ impl OneRoster {
     ) -> Response {
         let version = self.shape.version;
         let with_tombstones = !self.options.quirks.contains(&Quirk::NoTombstones);
-        let written = match &view.id {
-            Some(id) => {
-                let found = roster.find(view.kind, id).filter(|record| {
-                    view.only.iter().all(|only| only.is(*record))
-                        && (with_tombstones || record.stamp.status != "tobedeleted")
-                });
-                match found {
-                    Some(record) => page::single(view, record, query),
-                    None => {
-                        let message = format!("there is no such record among the {}", view.collection);
-                        return Problem::Unknown(message).answer(version);
-                    }
-                }
-            }
-            None => {
-                let list = roster.list(path, view, query, with_tombstones);
-                let url = format!("{}{path}", self.origin);
-                let quirks = self.options.quirks.as_slice();
-                Page { version, roster, view, query, list: &list, quirks, url: &url, fault }.write()
-            }
+        let written = if let Some(id) = &view.id {
+            let found = roster.find(view.kind, id).filter(|record| {
+                view.only.iter().all(|only| only.is(*record))
+                    && (with_tombstones || record.stamp.status != "tobedeleted")
+            });
+            let Some(record) = found else {
+                let message = format!("there is no such record among the {}", view.collection);
+                return Problem::Unknown(message).answer(version);
+            };
+            page::single(view, record, query)
+        } else {
+            let list = roster.list(path, view, query, with_tombstones);
+            let url = format!("{}{path}", self.origin);
+            let quirks = self.options.quirks.as_slice();
+            Page { version, roster, view, query, list: &list, quirks, url: &url, fault }.write()
         };
         self.asked.records.fetch_add(written.records, Ordering::Relaxed);
         written.answer(headers, self.options.compress)
@@ -353,9 +348,8 @@ impl Vendor for OneRoster {
         let below = format!("{}/{{*path}}", self.base_path());
         let version = self.shape.version;
         let roster = |State(sim): State<Arc<Self>>, request: Request| sim.answer(request);
-        let token = |State(sim): State<Arc<Self>>, headers: HeaderMap, body: Bytes| async move {
-            sim.token(&headers, &body)
-        };
+        let token =
+            |State(sim): State<Arc<Self>>, headers: HeaderMap, body: Bytes| async move { sim.token(&headers, &body) };
         Router::new()
             .route(&below, any(roster))
             .route(TOKEN_PATH, post(token))
@@ -373,7 +367,9 @@ impl Vendor for OneRoster {
         let days = days.as_mut().ok_or(CannotAdvance)?;
         // Later than everything so far, even if the clock stands still.
         let later = days.last.saturating_add(SignedDuration::from_millis(1)).unwrap_or(days.last);
-        let time = self.clock.now().max(later);
+        // To the millisecond, as it is served and filtered by.
+        let now = self.clock.now().round(jiff::Unit::Millisecond).unwrap_or(later);
+        let time = now.max(later);
         let district = days.district.clone().next_day(churn.unwrap_or(days.churn));
         let next = collect(&district, &self.shape, time, &|_, _| {});
         let (collections, changes) = advance(self.current().collections(), next, time);
@@ -416,13 +412,7 @@ fn collect(district: &District, shape: &Shape, time: Timestamp, progress: Progre
     })
 }
 
-fn collect_kind(
-    district: &District,
-    kind: Kind,
-    shape: &Shape,
-    time: Timestamp,
-    progress: Progress<'_>,
-) -> Collection {
+fn collect_kind(district: &District, kind: Kind, shape: &Shape, time: Timestamp, progress: Progress<'_>) -> Collection {
     let mut builder = Builder::default();
     let mut out = Members::default();
     let stamp = builder.stamp(Stamp::active(time));

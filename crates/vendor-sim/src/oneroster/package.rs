@@ -37,7 +37,9 @@ pub enum PackageError {
         cause: csv::Error,
     },
     /// There are no OneRoster files in it.
-    #[error("{folder} holds none of OneRoster's CSV files; give the folder in which orgs.csv, users.csv and the others lie")]
+    #[error(
+        "{folder} holds none of OneRoster's CSV files; give the folder in which orgs.csv, users.csv and the others lie"
+    )]
     NotOneRoster {
         /// The folder.
         folder: String,
@@ -222,7 +224,8 @@ impl Package {
         let mut without_id = 0_usize;
         self.each_row(kind.as_str(), |header, row| {
             // Demographics of 1.0 are keyed by the user.
-            let keys: &[&str] = if kind == Kind::Demographics { &["sourcedid", "usersourcedid"] } else { &["sourcedid"] };
+            let keys: &[&str] =
+                if kind == Kind::Demographics { &["sourcedid", "usersourcedid"] } else { &["sourcedid"] };
             let Some(id) = header.get(row, keys) else {
                 without_id += 1;
                 return;

@@ -118,7 +118,7 @@ impl Query {
                 // Records lie in the order of their ids.
                 if field != "sourcedId" || downwards {
                     self.sort = Some((path, downwards));
-                    self.key.push_str(&format!("sort {field} {downwards}\n"));
+                    self.key = format!("{}sort {field} {downwards}\n", self.key);
                 }
                 Ok(())
             }

@@ -66,13 +66,7 @@ impl Roster {
     }
 
     /// The ids to which a member of some living records refers, escaped for JSON.
-    pub(super) fn referred(
-        &self,
-        kind: Kind,
-        member: &str,
-        only: &[Only],
-        role: Option<&str>,
-    ) -> HashSet<Vec<u8>> {
+    pub(super) fn referred(&self, kind: Kind, member: &str, only: &[Only], role: Option<&str>) -> HashSet<Vec<u8>> {
         let role = role.map(|role| format!("\"{role}\"").into_bytes());
         let collection = &self.collections[kind];
         let mut ids = HashSet::new();

@@ -1,11 +1,11 @@
 //! A record as OneRoster's JSON has it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rollcall_domain::Record;
 use rollcall_domain::entities::{
     AcademicSession, Class, Course, Demographics, Enrollment, ExternalId, Metadata, Org, User,
 };
-use rollcall_domain::vocabulary::{EnrollmentRole, UserRole};
+use rollcall_domain::vocabulary::{EnrollmentRole, Sex, UserRole};
+use rollcall_domain::{Kind, Record, SourcedId};
 
 use super::Version;
 use crate::as_1_1_can_say;
@@ -129,7 +129,7 @@ impl Shape {
             self.reference(out, "course", COURSE, course.as_str());
         }
         self.reference(out, "school", ORG, class.school.as_str());
-        self.references(out, "terms", TERM, class.terms.iter().map(|term| term.as_str()));
+        self.references(out, "terms", TERM, class.terms.iter().map(SourcedId::as_str));
         list(out, "subjectCodes", &class.subject_codes);
         list(out, "periods", &class.periods);
         metadata(out, &class.metadata);
@@ -178,10 +178,10 @@ impl Shape {
         out.optional("email", user.email.as_ref());
         out.optional("sms", user.sms.as_ref());
         out.optional("phone", user.phone.as_ref());
-        self.references(out, "agents", USER, user.agents.iter().map(|agent| agent.as_str()));
+        self.references(out, "agents", USER, user.agents.iter().map(SourcedId::as_str));
         if !v1_2 {
             let orgs = user.roles.iter().filter_map(|role| role.org.as_ref());
-            self.references(out, "orgs", ORG, orgs.map(|org| org.as_str()));
+            self.references(out, "orgs", ORG, orgs.map(SourcedId::as_str));
         }
         list(out, "grades", &user.grades);
         metadata(out, &user.metadata);
@@ -207,9 +207,9 @@ impl Shape {
 
     fn demographics(&self, out: &mut Members, demographics: &Demographics) {
         out.date("birthDate", demographics.birth_date);
-        out.optional("sex", demographics.sex.as_ref().map(|sex| sex.as_str()).as_ref());
+        out.optional("sex", demographics.sex.as_ref().map(Sex::as_str).as_ref());
         // The seven statements follow birth date and sex, in the standard's order.
-        let keys = &self.version.fields(rollcall_domain::Kind::Demographics)[2..9];
+        let keys = &self.version.fields(Kind::Demographics)[2..9];
         for (key, stated) in keys.iter().zip(demographics.race.in_order()) {
             out.flag(key, stated);
         }

@@ -236,7 +236,10 @@ mod tests {
     fn a_fault_befalls_as_many_requests_as_it_was_armed_for() {
         let faults = Faults::default();
         faults.arm(FaultOrder::new(FaultKind::Truncated, 2));
-        assert_eq!([(); 3].map(|()| kind(&faults, SINGLE)), [Some(FaultKind::Truncated), Some(FaultKind::Truncated), None]);
+        assert_eq!(
+            [(); 3].map(|()| kind(&faults, SINGLE)),
+            [Some(FaultKind::Truncated), Some(FaultKind::Truncated), None]
+        );
         faults.arm(FaultOrder::new(FaultKind::Truncated, 2));
         faults.arm(FaultOrder::new(FaultKind::Truncated, 0));
         assert_eq!(kind(&faults, FIRST), None);

@@ -109,7 +109,11 @@ impl Server {
     }
 
     /// Answers until `stop` comes true.
-    pub async fn serve(self, vendor: Arc<dyn Vendor>, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        vendor: Arc<dyn Vendor>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let service = router(vendor).into_make_service_with_connect_info::<Connection>();
         let serve = axum::serve(Connections(self.listener), service).with_graceful_shutdown(async move {

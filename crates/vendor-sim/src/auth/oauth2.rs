@@ -77,6 +77,11 @@ impl OAuth2 {
         self
     }
 
+    /// Whether the client must state its secret in the form.
+    pub(crate) fn wants_form(&self) -> bool {
+        self.client_auth == ClientAuth::Body
+    }
+
     /// How many tokens were given out.
     pub fn issued(&self) -> usize {
         self.issued.load(Ordering::Relaxed)

@@ -211,10 +211,14 @@ impl OneRoster {
                 "{{ method = \"oauth1\", consumer_key = {account}, consumer_secret = {{ file = {file} }}, signature = \
                  \"HMAC-SHA256\" }}"
             ),
-            Authentication::OAuth2(_) => format!(
-                "{{ method = \"oauth2\", token_url = {}, client_id = {account}, client_secret = {{ file = {file} }} }}",
-                text(&format!("{}{TOKEN_PATH}", self.origin))
-            ),
+            Authentication::OAuth2(tokens) => {
+                let url = text(&format!("{}{TOKEN_PATH}", self.origin));
+                let place = if tokens.wants_form() { ", client_auth = \"body\"" } else { "" };
+                format!(
+                    "{{ method = \"oauth2\", token_url = {url}, client_id = {account}, client_secret = {{ file = {file} \
+                     }}{place} }}"
+                )
+            }
         };
         let config = format!(
             "[[source]]\nname = \"simulated-oneroster\"\nkind = \"oneroster-rest\"\nbase_url = {}\nauth = {auth}\n",

@@ -68,12 +68,16 @@ pub(super) struct Stream {
 
 impl Stream {
     fn is_whole(&self) -> io::Result<()> {
-        if self.connection.0.load(Ordering::Acquire) {
-            // Without lingering, closing sends a reset.
-            self.stream.set_zero_linger()?;
-            return Err(io::ErrorKind::ConnectionReset.into());
+        if self.connection.0.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.is_whole().is_err() {
+            // Without lingering, closing sends a reset. Where that cannot be had, closing is all there is.
+            let _ = self.stream.set_zero_linger();
         }
-        Ok(())
     }
 }
 
@@ -107,6 +111,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A farewell would come before the reset.
+        self.is_whole()?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,18 +1,22 @@
 //! Faults on demand.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt as _, future, stream};
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
 
-/// How long `slow` takes unless it is told.
+/// How many milliseconds `slow` takes unless it is told.
 const SLOW: u64 = 5000;
+
+/// What comes before a break has so long to be sent.
+const UNTIL_SENT: Duration = Duration::from_millis(50);
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,8 +213,13 @@ impl Fault {
 fn broken_off(answer: Response, bytes: Bytes, length: usize) -> Response {
     let (mut parts, _) = answer.into_parts();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let failure = std::io::Error::other("the answer breaks off, as was asked for");
-    Response::from_parts(parts, Body::from_stream(stream::iter([Ok(bytes), Err(failure)])))
+    // A failure that follows at once would overtake the bytes before it, and nothing would be sent.
+    let failure = async {
+        tokio::time::sleep(UNTIL_SENT).await;
+        Err(io::Error::other("the answer breaks off, as was asked for"))
+    };
+    let body = stream::once(future::ready(Ok(bytes))).chain(stream::once(failure));
+    Response::from_parts(parts, Body::from_stream(body))
 }
 
 fn login_page() -> Response {

@@ -36,7 +36,7 @@ pub(crate) enum Work {
     Keys,
     /// Everything that is staged at once: as it sees fit.
     Sets,
-    /// The same, of thousands of records: never one by one.
+    /// The same, of tens of thousands of records: never one by one.
     LargeSets,
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,11 +19,45 @@ use crate::error::failed;
 /// A [`RosterStore`] in which nothing is and nothing stays.
 ///
 /// Every read is empty, so that a sync over it sees a first import. What is staged is dropped, but for two things:
-/// rejects are handed to whoever made the store, and users are kept, serialised, because roles may come apart from them
-/// and have to be put to what was staged.
+/// rejects are handed to whoever made the store, and users are kept in a temporary file, because roles may come apart
+/// from them and have to be put to what was staged. The file has no name and is gone with the store.
 pub struct DiscardingStore {
     on_reject: Box<dyn Fn(&Reject) + Send + Sync>,
-    users: Mutex<HashMap<SourcedId, Box<[u8]>>>,
+    users: Mutex<Users>,
+}
+
+/// Users, serialised one after the other in a file.
+#[derive(Default)]
+struct Users {
+    file: Option<BufWriter<File>>,
+    end: u64,
+    /// Where each of them begins, and how long it is.
+    places: HashMap<SourcedId, (u64, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Users {
+    fn put(&mut self, record: &Record) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(BufWriter::new(tempfile::tempfile()?)),
+        };
+        self.bytes.clear();
+        serde_json::to_writer(&mut self.bytes, record)?;
+        file.write_all(&self.bytes)?;
+        self.places.insert(record.sourced_id().clone(), (self.end, self.bytes.len()));
+        self.end += self.bytes.len() as u64;
+        Ok(())
+    }
+
+    fn get(&mut self, id: &SourcedId) -> io::Result<Option<Record>> {
+        let (Some(file), Some(&(begin, length))) = (&mut self.file, self.places.get(id)) else { return Ok(None) };
+        file.seek(SeekFrom::Start(begin))?;
+        self.bytes.resize(length, 0);
+        file.get_mut().read_exact(&mut self.bytes)?;
+        file.seek(SeekFrom::Start(self.end))?;
+        Ok(Some(serde_json::from_slice(&self.bytes)?))
+    }
 }
 
 impl fmt::Debug for DiscardingStore {
@@ -36,7 +72,7 @@ impl DiscardingStore {
         Self { on_reject: Box::new(on_reject), users: Mutex::default() }
     }
 
-    fn users(&self) -> std::sync::MutexGuard<'_, HashMap<SourcedId, Box<[u8]>>> {
+    fn users(&self) -> std::sync::MutexGuard<'_, Users> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -86,7 +122,7 @@ impl RosterStore for DiscardingStore {
     }
 
     async fn run_finish(&self, _outcome: &RunOutcome) -> Result<(), StoreError> {
-        self.users().clear();
+        *self.users() = Users::default();
         Ok(())
     }
 
@@ -116,12 +152,11 @@ impl RosterStore for DiscardingStore {
         if kind != Kind::Users {
             return Ok(Vec::new());
         }
-        let users = self.users();
+        let mut users = self.users();
         let mut found = Vec::new();
         for id in ids {
-            if let Some(bytes) = users.get(id) {
-                let record =
-                    serde_json::from_slice(bytes).map_err(|error| failed("read back what was staged", error))?;
+            let user = users.get(id).map_err(|error| failed("read users back from a temporary file", error))?;
+            if let Some(record) = user {
                 found.push(Fetched { sourced_id: id.clone(), stored: None, staged: Some(record) });
             }
         }
@@ -155,11 +190,10 @@ impl RosterStore for DiscardingStore {
         for change in changes {
             match change {
                 StagedChange::Put { record: record @ Record::Users(_), .. } => {
-                    let bytes = serde_json::to_vec(&record).map_err(|error| failed("keep what was staged", error))?;
-                    users.insert(record.sourced_id().clone(), bytes.into_boxed_slice());
+                    users.put(&record).map_err(|error| failed("keep users in a temporary file", error))?;
                 }
                 StagedChange::Withdraw { kind: Kind::Users, sourced_id } => {
-                    users.remove(&sourced_id);
+                    users.places.remove(&sourced_id);
                 }
                 StagedChange::Reject { reject, .. } => (self.on_reject)(&reject),
                 _ => {}
@@ -169,17 +203,17 @@ impl RosterStore for DiscardingStore {
     }
 
     async fn stage_clear(&self, _source: SourceId, _run: RunId) -> Result<(), StoreError> {
-        self.users().clear();
+        *self.users() = Users::default();
         Ok(())
     }
 
     async fn apply(&self, commit: &Commit) -> Result<Applied, StoreError> {
-        self.users().clear();
+        *self.users() = Users::default();
         Ok(Applied { revision: commit.basis + 1 })
     }
 
     async fn plan_keep(&self, _plan: &Commit) -> Result<(), StoreError> {
-        self.users().clear();
+        *self.users() = Users::default();
         Ok(())
     }
 

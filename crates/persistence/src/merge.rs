@@ -78,8 +78,9 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// Sees to it that PostgreSQL does not look up a million rows one by one.
     fn plan_for_sets(&mut self) -> Result<(), StoreError> {
-        let many = self.staging.puts.iter().any(|(_, puts)| *puts >= 1_000);
+        let many = self.staging.puts.iter().any(|(_, puts)| *puts >= LARGE);
         self.connection().plan_for(if many { Work::LargeSets } else { Work::Sets })
     }
 

@@ -22,7 +22,7 @@ use crate::config::CsvConfig;
 use crate::error::CsvError;
 
 /// How many batches may wait for the sync. One is being filled, one is being taken; the rest evens out.
-const WAITING_BATCHES: usize = 4;
+const WAITING_BATCHES: usize = 2;
 
 /// A source of OneRoster CSV packages.
 #[derive(Clone)]

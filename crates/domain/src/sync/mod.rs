@@ -23,7 +23,10 @@ mod table;
 mod tests;
 mod warnings;
 
+use std::pin::pin;
+
 use futures::channel::mpsc;
+use futures::future::{Either, select};
 use futures::{SinkExt, StreamExt};
 use jiff::Timestamp;
 
@@ -38,7 +41,7 @@ use crate::report::{RunError, RunReport};
 use crate::{Kind, PerKind, RunId};
 
 /// How many batches may wait between a source and the run.
-const BATCHES_IN_FLIGHT: usize = 4;
+const BATCHES_IN_FLIGHT: usize = 1;
 
 /// Brings one source's rosters into a store.
 #[derive(Clone, Copy)]
@@ -227,7 +230,20 @@ impl Attempt<'_> {
     }
 
     async fn take_all(&self, mut batches: mpsc::Receiver<Vec<Item>>, session: &mut Session<'_>) -> Result<(), Failure> {
-        while let Some(batch) = batches.next().await {
+        loop {
+            // What the store knows comes first: nothing can be decided before it is there, and then no time is lost.
+            let batch = if session.is_looking_ahead() {
+                match select(pin!(session.look_ahead()), batches.next()).await {
+                    Either::Left((read, _)) => {
+                        read?;
+                        continue;
+                    }
+                    Either::Right((batch, _)) => batch,
+                }
+            } else {
+                batches.next().await
+            };
+            let Some(batch) = batch else { break };
             if let Some(kind) = session.take(batch).await? {
                 self.sync.progress.report(ProgressEvent::Received { kind, total: session.received() });
             }

@@ -2,18 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use jiff::civil::Date;
 
 use super::Failure;
 use super::SyncOptions;
-use super::table::{Entry, Flags, Key, Keys, Table, flag};
+use super::table::{Entry, Flags, Key, Keys, Loading, Table, flag};
 use super::warnings::Warnings;
 use crate::entities::Enrollment;
 use crate::ports::{
-    ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, RosterStore, SourceDescription, SourceState,
-    StagedChange, StoredFingerprint, Upsert, UserHalf,
+    ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, Pages, RosterStore, SourceDescription, SourceState,
+    StagedChange, StoreError, StoredFingerprint, Upsert, UserHalf,
 };
 use crate::report::WarningGroup;
 use crate::vocabulary::{EnrollmentRole, OrgType, SessionType};
@@ -38,6 +40,8 @@ pub(super) struct Session<'a> {
     pub(super) description: &'a SourceDescription,
     pub(super) keys: Keys,
     tables: PerKind<Option<Table>>,
+    /// The stored side of a kind that nothing has asked for yet, on its way.
+    ahead: Option<Ahead>,
     /// How many live records the store had.
     pub(super) live: PerKind<u64>,
     pub(super) counts: PerKind<Counts>,
@@ -47,6 +51,8 @@ pub(super) struct Session<'a> {
     pub(super) unreadable: PerKind<bool>,
     warnings: Warnings,
     staged: Vec<StagedChange>,
+    /// The changes before those, on their way to the store.
+    staging: Option<BoxFuture<'a, Result<(), StoreError>>>,
     pub(super) later: Later,
     /// What is known of records that others are checked against.
     pub(super) facts: Facts,
@@ -55,6 +61,14 @@ pub(super) struct Session<'a> {
     pub(super) scratch: Encoder,
     /// The memory of the last record's links, for the next one's.
     links: Vec<Link>,
+}
+
+/// What the store knows of a kind, while it is read.
+struct Ahead {
+    kind: Kind,
+    pages: Pages<StoredFingerprint>,
+    loading: Loading,
+    live: u64,
 }
 
 /// A reference of a record that is being decided, looked up.
@@ -159,12 +173,14 @@ impl<'a> Session<'a> {
             description,
             keys: Keys::default(),
             tables: PerKind::from_fn(|_| None),
+            ahead: None,
             live: PerKind::default(),
             counts: PerKind::default(),
             disabled: 0,
             unreadable: PerKind::default(),
             warnings: Warnings::default(),
             staged: Vec::new(),
+            staging: None,
             later: Later::default(),
             facts: Facts::default(),
             received: 0,
@@ -221,7 +237,7 @@ impl<'a> Session<'a> {
             self.compare_schools().await?;
         }
         if self.staged.len() >= STAGE_BATCH {
-            self.flush().await?;
+            self.hand_over().await?;
         }
         Ok(last)
     }
@@ -249,15 +265,17 @@ impl<'a> Session<'a> {
             ));
         }
         tracing::warn!(run.id = %self.run, reason, "the source moved while it was read; starting the pull again");
+        self.staged.clear();
+        self.flush().await?;
         self.store.stage_clear(self.source, self.run).await?;
         // The stored side of the tables is read again, so that a restart cannot inherit anything.
         self.tables = PerKind::from_fn(|_| None);
+        self.ahead = None;
         self.live = PerKind::default();
         self.counts = PerKind::default();
         self.disabled = 0;
         self.unreadable = PerKind::default();
         self.warnings = Warnings::default();
-        self.staged.clear();
         self.later = Later::default();
         self.facts = Facts::default();
         self.received = 0;
@@ -682,6 +700,7 @@ impl<'a> Session<'a> {
                 self.load(field.target()).await?;
             }
         }
+        self.look_ahead_after(kind);
         Ok(())
     }
 
@@ -690,19 +709,51 @@ impl<'a> Session<'a> {
         if self.tables[kind].is_some() {
             return Ok(());
         }
-        let mut table = Table::default();
-        let mut live = 0;
-        let mut pages = self.store.fingerprints(self.source, kind);
-        while let Some(page) = pages.next().await {
-            for stored in page? {
-                let entry = table.entry(self.keys.of(&stored.sourced_id));
-                live += u64::from(stored.deleted.is_none());
-                fill(entry, &stored);
+        if self.ahead.as_ref().is_none_or(|ahead| ahead.kind != kind) {
+            self.look_ahead_to(kind);
+        }
+        while self.look_ahead().await? {}
+        Ok(())
+    }
+
+    /// Begins to read what the store knows of the first kind after `kind` that nothing has asked for.
+    fn look_ahead_after(&mut self, kind: Kind) {
+        let wanted = |kind| kind != Kind::Demographics || self.options.demographics;
+        let next = Kind::ALL.into_iter().skip_while(|other| *other != kind).find(|next| self.tables[*next].is_none());
+        if let Some(next) = next.filter(|next| wanted(*next)) {
+            self.look_ahead_to(next);
+        }
+    }
+
+    fn look_ahead_to(&mut self, kind: Kind) {
+        let pages = self.store.fingerprints(self.source, kind);
+        self.ahead = Some(Ahead { kind, pages, loading: Loading::default(), live: 0 });
+    }
+
+    /// Whether something of what the store knows is on its way.
+    pub(super) fn is_looking_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Takes the next page of what the store knows, and says whether there may be more. May be dropped while it waits.
+    pub(super) async fn look_ahead(&mut self) -> Result<bool, Failure> {
+        let Some(ahead) = &mut self.ahead else { return Ok(false) };
+        match ahead.pages.next().await {
+            Some(page) => {
+                for stored in page? {
+                    ahead.live += u64::from(stored.deleted.is_none());
+                    ahead.loading.add(self.keys.of(&stored.sourced_id), |entry| fill(entry, &stored));
+                }
+                Ok(true)
+            }
+            None => {
+                if let Some(Ahead { kind, loading, live, .. }) = self.ahead.take() {
+                    self.tables[kind] = Some(loading.into_table());
+                    self.live[kind] = live;
+                }
+                Ok(false)
             }
         }
-        self.tables[kind] = Some(table);
-        self.live[kind] = live;
-        Ok(())
     }
 
     /// The table of a kind. Empty if the kind was never loaded, which only a kind that nothing arrived of can be.
@@ -756,11 +807,30 @@ impl<'a> Session<'a> {
         self.staged.push(change);
     }
 
-    /// Hands over what is staged.
+    /// Hands over what is staged, and sees that the store has it.
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        self.hand_over().await?;
+        self.handed_over().await
+    }
+
+    /// Hands over what is staged. The store writes it while the next records are decided.
+    async fn hand_over(&mut self) -> Result<(), Failure> {
+        self.handed_over().await?;
         if !self.staged.is_empty() {
             let changes = std::mem::take(&mut self.staged);
-            self.store.stage(self.source, self.run, changes).await?;
+            let mut staging = self.store.stage(self.source, self.run, changes);
+            // A future does nothing until it is asked for the first time.
+            match futures::poll!(&mut staging) {
+                Poll::Ready(done) => done?,
+                Poll::Pending => self.staging = Some(staging),
+            }
+        }
+        Ok(())
+    }
+
+    async fn handed_over(&mut self) -> Result<(), Failure> {
+        if let Some(staging) = self.staging.take() {
+            staging.await?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use siphasher::sip128::SipHasher13;
+
 use crate::{Fingerprint, SourcedId};
 
 /// The hash of a sourcedId, valid within one run.
@@ -30,17 +32,22 @@ impl Key {
 }
 
 /// Makes [`Key`]s.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    high: RandomState,
-    low: RandomState,
+#[derive(Debug)]
+pub(super) struct Keys(SipHasher13);
+
+impl Default for Keys {
+    fn default() -> Self {
+        // The standard library's own source of keys that nobody can foresee.
+        let (one, other) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
+        Self(SipHasher13::new_with_keys(one, other))
+    }
 }
 
 impl Keys {
     pub(super) fn of(&self, id: &SourcedId) -> Key {
-        let bytes = id.as_str().as_bytes();
+        let hash = self.0.hash(id.as_str().as_bytes());
         // Zero marks an empty slot.
-        Key { low: self.low.hash_one(bytes), high: self.high.hash_one(bytes) as u32 | 1 }
+        Key { low: hash.h1, high: hash.h2 as u32 | 1 }
     }
 }
 
@@ -227,6 +234,50 @@ impl Table {
     }
 }
 
+/// The entries of what is stored, on their way into a [`Table`]: collected first, so that the table is made once, in its
+/// final size, and a part of it at a time that fits a processor's cache.
+#[derive(Debug)]
+pub(super) struct Loading {
+    shards: Vec<Vec<Entry>>,
+}
+
+impl Default for Loading {
+    fn default() -> Self {
+        Self { shards: vec![Vec::new(); SHARDS] }
+    }
+}
+
+impl Loading {
+    /// A new entry for a key. Each key comes once.
+    pub(super) fn add(&mut self, key: Key, fill: impl FnOnce(&mut Entry)) {
+        let mut entry = Entry { low: key.low, high: key.high, ..EMPTY };
+        fill(&mut entry);
+        let shard = &mut self.shards[shard_of(key)];
+        if shard.len() == shard.capacity() {
+            shard.reserve_exact(shard.len() / 3 + 8);
+        }
+        shard.push(entry);
+    }
+
+    pub(super) fn into_table(self) -> Table {
+        let shards = self.shards.into_iter().map(|entries| {
+            let mut shard = Shard::default();
+            if entries.is_empty() {
+                return shard;
+            }
+            // Room for a few more records than last time.
+            shard.slots = vec![EMPTY; entries.len() / 3 * 4 + 8];
+            for entry in entries {
+                let position = shard.find(entry.key());
+                shard.used += usize::from(shard.slots[position].high == 0);
+                shard.slots[position] = entry;
+            }
+            shard
+        });
+        Table { shards: shards.collect() }
+    }
+}
+
 fn shard_of(key: Key) -> usize {
     (key.high >> 26) as usize
 }
@@ -282,6 +333,27 @@ mod tests {
         }
         assert!(table.get(keys.of(&id(20_000))).is_none());
         assert_eq!(size_of::<Entry>(), 40);
+    }
+
+    #[test]
+    fn what_is_stored_is_found_again_and_there_is_room_for_more() {
+        let keys = Keys::default();
+        let id = |number: u32| SourcedId::new(&format!("id-{number}")).unwrap();
+        for stored in [0, 1, 7, 20_000] {
+            let mut loading = Loading::default();
+            for number in 0..stored {
+                loading.add(keys.of(&id(number)), |entry| entry.set_fingerprint(Fingerprint(number.into())));
+            }
+            let mut table = loading.into_table();
+            assert_eq!(table.iter().count(), usize::try_from(stored).unwrap());
+            for number in stored..stored * 2 {
+                table.entry(keys.of(&id(number))).set_fingerprint(Fingerprint(number.into()));
+            }
+            for number in 0..stored * 2 {
+                assert_eq!(table.get(keys.of(&id(number))).unwrap().fingerprint(), Fingerprint(number.into()));
+            }
+            assert!(table.get(keys.of(&id(stored * 2))).is_none());
+        }
     }
 
     #[test]

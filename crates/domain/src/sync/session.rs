@@ -57,6 +57,8 @@ pub(super) struct Session<'a> {
     /// What is known of records that others are checked against.
     pub(super) facts: Facts,
     received: u64,
+    /// The kind that came last.
+    arriving: Option<Kind>,
     restarts: u8,
     pub(super) scratch: Encoder,
     /// The memory of the last record's links, for the next one's.
@@ -201,6 +203,7 @@ impl<'a> Session<'a> {
             later: Later::default(),
             facts: Facts::default(),
             received: 0,
+            arriving: None,
             restarts: 0,
             scratch: Encoder::default(),
             links: Vec::new(),
@@ -256,6 +259,10 @@ impl<'a> Session<'a> {
         if self.staged.len() >= STAGE_BATCH {
             self.hand_over().await?;
         }
+        if last != self.arriving {
+            self.arriving = last;
+            self.drop_tied_links();
+        }
         Ok(last)
     }
 
@@ -297,6 +304,14 @@ impl<'a> Session<'a> {
         self.facts = Facts::default();
         self.received = 0;
         Ok(())
+    }
+
+    /// Forgets the loose links whose targets have arrived by now: guardians come after their children, and there are many.
+    fn drop_tied_links(&mut self) {
+        let mut loose = std::mem::take(&mut self.later.loose);
+        loose.retain(|link| !self.is_there_by_key(link.field.target(), link.target));
+        loose.shrink_to_fit();
+        self.later.loose = loose;
     }
 
     /// Decides a record, or puts it aside.

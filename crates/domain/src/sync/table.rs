@@ -1,7 +1,7 @@
 //! What a run knows of every record of a kind, in few bytes.
 //!
 //! A district of a million students has eight million enrollments, so an entry has to be small (40 bytes) and growth
-//! must not copy everything at once: the table is split in shards that grow by a third, one at a time. Ids are kept as
+//! must not copy everything at once: the table is split in shards that grow by a fifth, one at a time. Ids are kept as
 //! keyed 96-bit hashes: two of ten million ids share one with a probability of 10^-15, and the key is drawn anew in every
 //! process, so nobody can craft colliding ids.
 
@@ -318,7 +318,7 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        let larger = (self.slots.len() + self.slots.len() / 3).max(8);
+        let larger = (self.slots.len() + self.slots.len() / 5).max(8);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
         for entry in old.into_iter().filter(|entry| entry.high != 0) {
             let position = self.find(entry.key());

@@ -337,7 +337,7 @@ async fn play(store: &MemoryStore, step: &Step, shuffle: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_snapshots_and_deltas_leaves_what_the_model_says(

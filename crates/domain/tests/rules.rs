@@ -559,7 +559,7 @@ async fn users_and_roles_may_come_apart_and_each_leaves_the_other_alone() {
     assert_eq!((report.counts[Kind::Users].updated, role_names(&store, "u").len()), (1, 2));
     assert_received_adds_up(&report, 0);
     let gone = OwnedChange::Role {
-        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        change: RoleChange::Delete { user: Some(id("u")), role: id("r1") },
         modified_ms: None,
         location: location(4),
     };
@@ -615,7 +615,7 @@ async fn a_user_that_is_deleted_together_with_its_roles_is_deleted() {
     delta(&store, vec![upsert(org("school")), without_roles(user("u")), owned_role("u", "r1", "teacher", "school")])
         .await;
     let role_gone = Item::Owned(OwnedChange::Role {
-        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        change: RoleChange::Delete { user: Some(id("u")), role: id("r1") },
         modified_ms: None,
         location: location(4),
     });

@@ -62,7 +62,7 @@ struct Link {
     field: RefField,
     target: Key,
     is_there: bool,
-    /// Another record of this run requires the target already.
+    /// The target needs no mark: another record of this run requires it already, or this one does not count.
     is_marked: bool,
 }
 
@@ -87,6 +87,8 @@ pub(super) struct Later {
     pub(super) deleted: Vec<(Kind, SourcedId)>,
     /// Records that this run brings back.
     pub(super) restored: Vec<(Kind, SourcedId)>,
+    /// What records required that this run accepted and then took back.
+    pub(super) doubtful: HashSet<(Kind, SourcedId)>,
     /// Enrollments that name a school and whose class this run has not seen.
     schools: Vec<SchoolClaim>,
 }
@@ -139,6 +141,8 @@ pub(super) struct Facts {
     primary_teachers: HashMap<Key, Vec<Tenure>>,
     /// The file or address from which each kind came last.
     pub(super) places: PerKind<Option<Arc<str>>>,
+    /// A role was refused of which not even the user is known (R5).
+    pub(super) unreadable_role: bool,
     /// The parents of the orgs and sessions that arrived, with where they stand.
     pub(super) parents: HashMap<(Kind, Key), (Key, SourcedId, Location)>,
 }
@@ -280,11 +284,7 @@ impl<'a> Session<'a> {
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
             if entry.has(flag::SEEN) && entry.fingerprint() == upsert.fingerprint() && upsert.half == UserHalf::Whole {
-                self.counts[kind].received -= 1;
-                self.warn_on(
-                    &upsert,
-                    Finding::on(Code::IdDuplicate, "sourcedId", "the record is repeated word for word"),
-                );
+                self.count_repeated(&upsert);
             } else {
                 self.later.again.push(Again::Upsert(upsert));
             }
@@ -303,6 +303,12 @@ impl<'a> Session<'a> {
         } else {
             self.admit_keyed(upsert, key);
         }
+    }
+
+    /// A record that repeats an earlier one counts once with it.
+    pub(super) fn count_repeated(&mut self, upsert: &Upsert) {
+        self.counts[upsert.record().kind()].received -= 1;
+        self.warn_on(upsert, Finding::on(Code::IdDuplicate, "sourcedId", "the record is repeated word for word"));
     }
 
     /// Holds a record against the rules that need no other record.
@@ -344,6 +350,14 @@ impl<'a> Session<'a> {
     pub(super) fn accept(&mut self, upsert: Upsert) {
         let key = self.keys.of(upsert.record().sourced_id());
         let links = self.links_of(upsert.record());
+        self.accept_keyed(upsert, key, links);
+    }
+
+    /// Accepts a record of an earlier run. The source did not send it now, so it keeps nothing that is absent.
+    pub(super) fn accept_replayed(&mut self, upsert: Upsert) {
+        let key = self.keys.of(upsert.record().sourced_id());
+        let mut links = self.links_of(upsert.record());
+        links.iter_mut().for_each(|link| link.is_marked = true);
         self.accept_keyed(upsert, key, links);
     }
 
@@ -396,7 +410,7 @@ impl<'a> Session<'a> {
         let position = upsert.location.position;
         let entry = self.table_mut(kind).entry(key);
         entry.set(flag::SEEN);
-        let newer = entry.advance(modified_ms);
+        let newer = entry.learn_date(modified_ms);
         let newest = entry.modified_ms();
         let was_disabled = entry.has(flag::DISABLED);
         let change = if !entry.has(flag::STORED) {
@@ -568,7 +582,7 @@ impl<'a> Session<'a> {
         let Deletion { kind, sourced_id, modified_ms, .. } = deletion;
         let key = self.keys.of(&sourced_id);
         let entry = self.table_mut(kind).entry(key);
-        let newer = entry.advance(modified_ms);
+        let newer = entry.learn_date(modified_ms);
         let newest = entry.modified_ms();
         let was_live = entry.was_live();
         let was_cascade = entry.has(flag::DELETED) && entry.has(flag::BY_CASCADE);
@@ -635,6 +649,7 @@ impl<'a> Session<'a> {
             let location = upsert.location.clone();
             let modified_ms = upsert.modified_ms;
             let mut record = upsert.into_record();
+            self.entry_mut(Kind::Users, record.sourced_id()).set(flag::HALF);
             if let Record::Users(user) = &mut record
                 && let Some(Record::Users(known)) = stored.remove(&user.sourced_id).and_then(current)
             {
@@ -797,7 +812,7 @@ impl<'a> Session<'a> {
         match &reject.sourced_id {
             // The user stays what it is, and has been heard of.
             Some(id) if reject.is_part => self.entry_mut(kind, id).set(flag::ROLES),
-            None if reject.is_part => {}
+            None if reject.is_part => self.facts.unreadable_role = true,
             Some(id) => {
                 let entry = self.entry_mut(kind, id);
                 entry.clear(flag::WAITING);

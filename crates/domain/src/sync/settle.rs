@@ -128,6 +128,19 @@ impl Session<'_> {
             });
             return self.settle_conflict(kind, id, fetched, rows.collect()).await;
         }
+        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
+        let is_repeated = |event: &Again| match event {
+            Again::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
+            Again::Delete(_) => false,
+        };
+        if events.iter().all(is_repeated) {
+            for event in &events {
+                if let Again::Upsert(row) = event {
+                    self.count_repeated(row);
+                }
+            }
+            return Ok(());
+        }
         // Successive states: the last one counts, and the record counts once.
         let merged = events.len() as u64;
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };

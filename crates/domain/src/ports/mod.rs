@@ -15,7 +15,7 @@ pub use source::{
 pub use store::{
     Applied, ChangeEntry, ChangeKind, ChildKey, Commit, DanglingLink, DeleteReason, Fetched, KeptPlan, Lease, NewRun,
     Pages, RejectRow, RoleBook, RosterStore, RunFilter, RunMode, RunOutcome, RunRow, RunStatus, SourceRow, SourceState,
-    StagedChange, StoreError, StoredFingerprint, StoredRecord, WaitingRole,
+    StagedChange, StoreError, StoredFingerprint, StoredRecord,
 };
 
 #[cfg(any(test, feature = "mock"))]

@@ -414,19 +414,11 @@ pub struct DanglingLink {
 pub struct RoleBook {
     /// The user, who need not be stored.
     pub user: SourcedId,
-    /// The newest date of each role by the vendor's id of it, in milliseconds since 1970 UTC; of deleted roles too (R4).
+    /// The newest date of each role by the vendor's id of it, in milliseconds since 1970 UTC; of deleted roles and of
+    /// those that wait too (R4).
     pub dates: BTreeMap<SourcedId, i64>,
     /// Roles that were refused because the user was not there, to be applied when the user arrives (R8).
-    pub waiting: Vec<WaitingRole>,
-}
-
-/// A role that waits for its user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingRole {
-    /// The role.
-    pub role: Role,
-    /// When the source last changed it, in milliseconds since 1970 UTC.
-    pub modified_ms: Option<i64>,
+    pub waiting: Vec<Role>,
 }
 
 impl RoleBook {

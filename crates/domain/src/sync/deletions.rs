@@ -183,7 +183,10 @@ impl Session<'_> {
 
     /// A refused record is not an absent one (R5): what is stored of it stays, and so does what that requires.
     async fn keep_parents_of_refused(&mut self, kind: Kind) -> Result<(), Failure> {
-        let stays = |entry: &Entry| entry.was_live() && entry.has(flag::REJECTED) && !entry.has(flag::GONE);
+        // One of several rows of an id may be accepted; what that one requires is known.
+        let stays = |entry: &Entry| {
+            entry.was_live() && entry.has(flag::REJECTED) && !entry.has(flag::GONE) && !entry.is_accepted()
+        };
         if !self.table(kind).is_some_and(|table| table.iter().any(stays)) {
             return Ok(());
         }

@@ -12,9 +12,7 @@ use super::Failure;
 use super::session::{FETCH_BATCH, Session, current};
 use super::table::flag;
 use crate::entities::{Role, User};
-use crate::ports::{
-    Coverage, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert, WaitingRole,
-};
+use crate::ports::{Coverage, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert};
 use crate::{Code, Finding, Kind, Location, Record, RefField, Reject, SourcedId};
 
 /// How many ids of roles are looked for at a time: the store may have to look through all roles for them.
@@ -88,7 +86,7 @@ impl Session<'_> {
             OwnedChange::Role { change: RoleChange::Put { user, role }, .. } => Some((user, role)),
             _ => None,
         });
-        let kept = waiting.values().flat_map(|book| book.waiting.iter().map(|waiting| (&book.user, &waiting.role)));
+        let kept = waiting.values().flat_map(|book| book.waiting.iter().map(|role| (&book.user, role)));
         for (user, role) in put.chain(kept) {
             if let Some(of_role) = role.sourced_id.as_ref().and_then(|id| users.get_mut(id)) {
                 of_role.insert(user.clone());
@@ -202,13 +200,12 @@ impl Session<'_> {
             let flags = self.flags(Kind::Users, id);
             let came_whole = flags & flag::SEEN != 0 && flags & (flag::HALF | flag::STALE) == 0;
             let known_roles = user.roles.clone();
-            for waiting in std::mem::take(&mut book.waiting) {
+            for role in std::mem::take(&mut book.waiting) {
                 // A user who came whole came with all roles.
                 if !came_whole {
                     healed += 1;
                     locations.push(Location::whole(&Arc::from("an earlier run")));
-                    note_date(&mut book, waiting.role.sourced_id.as_ref(), waiting.modified_ms);
-                    put_role(&mut user.roles, waiting.role);
+                    put_role(&mut user.roles, role);
                 }
             }
             for change in changes {
@@ -234,8 +231,7 @@ impl Session<'_> {
     /// Whether a change is older than what is known of its role (R4). Counts it if so.
     fn is_stale(&mut self, change: &OwnedChange, book: &RoleBook, covered: Covered) -> bool {
         let (Some(role), Some(sent)) = (role_id_of(change), date_of(change)) else { return false };
-        let waiting = book.waiting.iter().find(|waiting| waiting.role.sourced_id.as_ref() == Some(role));
-        let newest = book.dates.get(role).copied().max(waiting.and_then(|waiting| waiting.modified_ms));
+        let newest = book.dates.get(role).copied();
         if covered.roles || newest.is_none_or(|newest| sent >= newest) {
             return false;
         }
@@ -253,6 +249,7 @@ impl Session<'_> {
         fetched: Option<&Fetched>,
     ) {
         let id = user.sourced_id.clone();
+        keep_last_of_equals(&mut user.roles);
         user.normalise_roles();
         let role_ids_moved = known_roles != user.roles;
         let entry = self.entry_mut(Kind::Users, &id);
@@ -300,25 +297,23 @@ impl Session<'_> {
             }
             let location = location_of(&change).clone();
             let role_id = role_id_of(&change).cloned();
-            let modified_ms = date_of(&change);
+            note_date(book, role_id.as_ref(), date_of(&change));
             let record = match change {
                 OwnedChange::Role { change: RoleChange::Put { role, .. }, .. } => {
                     let record = quote(id, &role);
-                    book.waiting.retain(|waiting| !is_replaced_by(&waiting.role, &role));
-                    book.waiting.push(WaitingRole { role, modified_ms });
+                    put_role(&mut book.waiting, role);
                     record
                 }
                 OwnedChange::Role { change: RoleChange::Delete { .. }, .. } => {
                     // Taking away from a user who is not there needs no report.
-                    book.waiting.retain(|waiting| waiting.role.sourced_id != role_id);
-                    note_date(book, role_id.as_ref(), modified_ms);
+                    book.waiting.retain(|role| role.sourced_id != role_id);
                     if flags & flag::GONE == 0 {
                         self.count_needless_deletion();
                     }
                     continue;
                 }
                 OwnedChange::Roles { roles, .. } => {
-                    book.waiting = roles.into_iter().map(|role| WaitingRole { role, modified_ms }).collect();
+                    book.waiting = roles;
                     None
                 }
                 OwnedChange::Agents { .. } | OwnedChange::Agent { .. } | OwnedChange::Enrollments { .. } => None,
@@ -473,9 +468,22 @@ fn put_role(roles: &mut Vec<Role>, role: Role) {
     roles.push(role);
 }
 
-/// Whether a role gives way to another one: it has the same vendor id, or says the same.
+/// Whether a role gives way to another one: it is the same by the vendor's id or, where there is none, by what it says.
 fn is_replaced_by(known: &Role, role: &Role) -> bool {
-    (role.sourced_id.is_some() && known.sourced_id == role.sourced_id) || known.says_the_same_as(role)
+    match (&known.sourced_id, &role.sourced_id) {
+        (Some(known), Some(id)) => known == id,
+        _ => known.says_the_same_as(role),
+    }
+}
+
+/// Of roles that say the same the last one stays: a source that gives a role a new id may delete the old id later.
+fn keep_last_of_equals(roles: &mut Vec<Role>) {
+    let mut kept: Vec<Role> = Vec::with_capacity(roles.len());
+    for role in roles.drain(..) {
+        kept.retain(|known| !known.says_the_same_as(&role));
+        kept.push(role);
+    }
+    *roles = kept;
 }
 
 /// A refused role as the report of its refusal shows it.

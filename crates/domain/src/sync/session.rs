@@ -12,8 +12,8 @@ use super::table::{Entry, Flags, Key, Keys, Table, flag};
 use super::warnings::Warnings;
 use crate::entities::Enrollment;
 use crate::ports::{
-    ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, Repeats, RosterStore, SourceDescription,
-    SourceState, StagedChange, StoredFingerprint, Upsert, UserHalf,
+    ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, RosterStore, SourceDescription, SourceState,
+    StagedChange, StoredFingerprint, Upsert, UserHalf,
 };
 use crate::report::WarningGroup;
 use crate::vocabulary::{EnrollmentRole, OrgType, SessionType};
@@ -281,19 +281,9 @@ impl<'a> Session<'a> {
             return;
         }
         let key = self.keys.of(upsert.record().sourced_id());
-        let conflict = self.description.capabilities.repeats == Repeats::Conflict;
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
-            // Where the last state counts, another one may have come between.
-            if conflict
-                && entry.is_accepted()
-                && entry.fingerprint() == upsert.fingerprint()
-                && upsert.half == UserHalf::Whole
-            {
-                self.count_repeated(&upsert);
-            } else {
-                self.later.again.push(Again::Upsert(upsert));
-            }
+            self.later.again.push(Again::Upsert(upsert));
             return;
         }
         let is_older = match (entry.modified_ms(), upsert.modified_ms) {

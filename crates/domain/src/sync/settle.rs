@@ -92,6 +92,7 @@ impl Session<'_> {
             });
             groups[position].1.push(again);
         }
+        groups.retain(|((kind, id), events)| !self.settle_repeated(*kind, id, events));
         // Kinds in the order of reference, so that what is refused here is known to what refers to it.
         groups.sort_by_key(|((kind, _), _)| *kind);
         let mut groups = groups.into_iter().peekable();
@@ -112,6 +113,24 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether further records of an id only repeat the accepted one, word for word. They are one record then.
+    fn settle_repeated(&mut self, kind: Kind, id: &SourcedId, events: &[Again]) -> bool {
+        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
+        let is_repeated = |event: &Again| match event {
+            Again::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
+            Again::Delete(_) => false,
+        };
+        if !events.iter().all(is_repeated) {
+            return false;
+        }
+        for event in events {
+            if let Again::Upsert(row) = event {
+                self.count_repeated(row);
+            }
+        }
+        true
+    }
+
     async fn settle_repeats(
         &mut self,
         kind: Kind,
@@ -127,19 +146,6 @@ impl Session<'_> {
                 Again::Delete(_) => None,
             });
             return self.settle_conflict(kind, id, fetched, rows.collect()).await;
-        }
-        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
-        let is_repeated = |event: &Again| match event {
-            Again::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
-            Again::Delete(_) => false,
-        };
-        if events.iter().all(is_repeated) {
-            for event in &events {
-                if let Again::Upsert(row) = event {
-                    self.count_repeated(row);
-                }
-            }
-            return Ok(());
         }
         // Successive states: the last one counts, and the record counts once.
         let merged = events.len() as u64;
@@ -167,7 +173,7 @@ impl Session<'_> {
         kind: Kind,
         id: &SourcedId,
         fetched: Option<Fetched>,
-        mut rows: Vec<Upsert>,
+        rows: Vec<Upsert>,
     ) -> Result<(), Failure> {
         let flags = self.flags(kind, id);
         let early = self
@@ -175,15 +181,12 @@ impl Session<'_> {
             .early
             .iter()
             .position(|early| early.record().sourced_id() == id && early.record().kind() == kind);
-        if let Some(early) = early {
-            // On arrival nobody could say yet whether they repeat the first one.
-            let first = self.later.early[early].fingerprint();
-            let (repeated, others): (Vec<_>, _) =
-                rows.into_iter().partition(|row| row.fingerprint() == first && row.half == UserHalf::Whole);
-            for row in &repeated {
-                self.count_repeated(row);
-            }
-            rows = others;
+        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
+        let first_says = early.map(|early| self.later.early[early].fingerprint()).or(accepted);
+        let (repeated, rows): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| first_says == Some(row.fingerprint()) && row.half == UserHalf::Whole);
+        for row in &repeated {
+            self.count_repeated(row);
         }
         if rows.is_empty() {
             return Ok(());

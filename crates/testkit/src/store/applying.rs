@@ -2,7 +2,7 @@
 
 use rollcall_domain::entities::Role;
 use rollcall_domain::ports::{
-    Cursor, DeleteReason, NewRun, RoleBook, RunStatus, ScopeDigest, StagedChange, StoreError, WaitingRole,
+    Cursor, DeleteReason, NewRun, RoleBook, RunStatus, ScopeDigest, StagedChange, StoreError,
 };
 use rollcall_domain::{ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record};
 
@@ -305,7 +305,7 @@ pub async fn role_books_are_written_as_a_whole(fixture: Fixture) {
     let book = |user: &str, dates: &[(&str, i64)], waiting: usize| RoleBook {
         user: build::id(user),
         dates: dates.iter().map(|(role, date)| (build::id(role), *date)).collect(),
-        waiting: vec![WaitingRole { role: build::role("school"), modified_ms: Some(7) }; waiting],
+        waiting: vec![build::role("school"); waiting],
     };
     let (anna, nobody) = (book("anna", &[("r1", 5)], 0), book("nobody", &[("r2", -1)], 2));
     let run = scene.begin().await;

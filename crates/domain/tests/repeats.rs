@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 use rollcall_domain::ports::{Coverage, Deletion, Item, OwnedChange, Repeats, RoleChange, RunStatus};
 use rollcall_domain::{Code, Finding, Kind, PerKind, Record, Reject};
@@ -168,6 +170,15 @@ fn input() -> impl Strategy<Value = Input> {
     let repeats = prop_oneof![2 => Just(Repeats::Conflict), 1 => Just(Repeats::LastWins)];
     (coverages, roles, repeats, prop::collection::vec(item(), 0..16)).prop_map(|(coverages, roles, repeats, items)| {
         let coverage = PerKind::from_fn(|kind| coverages[Kind::ALL.iter().position(|of| *of == kind).unwrap()]);
+        let sent: HashSet<_> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Upsert(upsert) if upsert.record().kind() == Kind::Users => {
+                    Some(upsert.record().sourced_id().clone())
+                }
+                _ => None,
+            })
+            .collect();
         // A source pushes nothing of a kind that it did not read, and either users with roles or users without.
         let items = items
             .into_iter()
@@ -177,6 +188,12 @@ fn input() -> impl Strategy<Value = Input> {
                 // A complete list takes away by saying nothing.
                 Item::Owned(OwnedChange::Role { change: RoleChange::Delete { .. }, .. }) => {
                     roles == Some(Coverage::Delta)
+                }
+                // A user who comes with roles comes with all of them.
+                Item::Owned(OwnedChange::Role { change: RoleChange::Put { user, .. }, .. })
+                    if roles.is_none() && sent.contains(user) =>
+                {
+                    false
                 }
                 Item::Owned(_) => roles != Some(Coverage::Absent),
                 Item::Reject(reject) => coverage[reject.kind] != Coverage::Absent,

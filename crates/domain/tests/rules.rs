@@ -1019,3 +1019,20 @@ async fn r1_a_further_row_that_is_refused_keeps_nothing_beside_the_accepted_one(
     assert!(is_stable(&store, &script).await);
     assert!(!store.is_live(Kind::Orgs, "school"));
 }
+
+#[tokio::test]
+async fn a_record_that_waits_and_is_refused_in_another_row_is_decided_once() {
+    let store = MemoryStore::default();
+    let items = vec![
+        upsert(demographics("u")),
+        unreadable(Kind::Demographics, Some("u")),
+        upsert(demographics("u")),
+        upsert(user("u")),
+    ];
+    for repeats in [Repeats::Conflict, Repeats::LastWins] {
+        let mut script = Script::new(Coverage::Delta, items.clone());
+        script.capabilities.repeats = repeats;
+        assert_received_adds_up(&sync_with(&store, &script, &mass()).await, 0);
+    }
+    assert!(store.is_live(Kind::Demographics, "u"));
+}

@@ -292,7 +292,7 @@ pub enum OwnedChange {
         /// Where the source says so.
         location: Location,
     },
-    /// One role of a user.
+    /// One role of a user. MUST NOT be sent of a user whom the same pull sends with roles.
     Role {
         /// The change.
         change: RoleChange,

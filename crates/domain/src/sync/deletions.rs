@@ -169,7 +169,7 @@ impl Session<'_> {
                 let holders = self.store.holders(self.source, self.run, field, chunk).await?;
                 let still: HashSet<_> = holders
                     .into_iter()
-                    .filter(|holder| self.entry(field.holder(), &holder.sourced_id).is_some_and(refers))
+                    .filter(|holder| self.refers(field.holder(), &holder.sourced_id))
                     .map(|holder| (field.target(), holder.target))
                     .collect();
                 doubtful.retain(|target| !still.contains(target));
@@ -179,6 +179,15 @@ impl Session<'_> {
             self.entry_mut(kind, &id).clear(flag::REFERENCED);
         }
         Ok(())
+    }
+
+    /// Whether the source sent a record that is accepted, or that came back because it was sent.
+    fn refers(&self, kind: Kind, id: &SourcedId) -> bool {
+        let is_kept = |entry: &Entry| {
+            let came_back = entry.has(flag::REVIVED) && entry.has(flag::REJECTED);
+            (entry.is_accepted() || came_back) && !entry.has(flag::GONE)
+        };
+        self.entry(kind, id).is_some_and(is_kept) && !self.later.replayed.contains(&(kind, id.clone()))
     }
 
     /// A refused record is not an absent one (R5): what is stored of it stays, and so does what that requires.
@@ -449,10 +458,4 @@ impl Session<'_> {
         }
         holds
     }
-}
-
-/// Whether the run goes by a record that it was sent, or that came back because it was sent.
-fn refers(entry: &Entry) -> bool {
-    let is_kept = entry.is_accepted() || (entry.has(flag::REVIVED) && entry.has(flag::REJECTED));
-    is_kept && !entry.has(flag::GONE)
 }

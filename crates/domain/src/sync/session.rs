@@ -87,6 +87,8 @@ pub(super) struct Later {
     pub(super) deleted: Vec<(Kind, SourcedId)>,
     /// Records that this run brings back.
     pub(super) restored: Vec<(Kind, SourcedId)>,
+    /// Records of earlier runs that this run has accepted.
+    pub(super) replayed: HashSet<(Kind, SourcedId)>,
     /// What records required that this run accepted and then took back.
     pub(super) doubtful: HashSet<(Kind, SourcedId)>,
     /// Enrollments that name a school and whose class this run has not seen.
@@ -354,6 +356,7 @@ impl<'a> Session<'a> {
         let key = self.keys.of(upsert.record().sourced_id());
         let mut links = self.links_of(upsert.record());
         links.iter_mut().for_each(|link| link.is_marked = true);
+        self.later.replayed.insert((upsert.record().kind(), upsert.record().sourced_id().clone()));
         self.accept_keyed(upsert, key, links);
     }
 

@@ -191,7 +191,7 @@ impl Session<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let first = early.map(|position| self.later.early.swap_remove(position));
+        let first = early.map(|position| self.later.early[position].clone());
         let first_record = match (&first, &fetched) {
             (Some(early), _) => Some(early.record().clone()),
             // Unchanged records are not staged: the stored one is what the first row says.
@@ -259,7 +259,18 @@ impl Session<'_> {
             self.doubt_required_by(accepted);
         }
         let staged_off = staged.is_some_and(Record::is_disabled_user);
+        // One that waits may have been refused too, in another row.
+        let is_it = |early: &Upsert| early.record().kind() == kind && early.record().sourced_id() == id;
+        let mut waited = false;
+        let mut newest = None;
+        if self.flags(kind, id) & (flag::WAITING | flag::REJECTED) != 0 {
+            for early in self.later.early.extract_if(.., |early| is_it(early)) {
+                waited = true;
+                newest = newest.max(early.modified_ms);
+            }
+        }
         let entry = self.entry_mut(kind, id);
+        entry.learn_date(newest);
         let before = *entry;
         entry.clear(flag::OF_RUN & !flag::REFERENCED);
         if let Some(stored) = stored {
@@ -283,19 +294,13 @@ impl Session<'_> {
             } else {
                 counts.unchanged -= 1;
             }
-        } else if before.has(flag::REJECTED) {
+        } else if before.has(flag::REJECTED) && !waited {
             // The earlier row stays refused, in the report and in the counts.
             counts.received += 1;
         } else if before.has(flag::STALE) {
             counts.stale -= 1;
         } else if before.has(flag::SEEN) {
             counts.unchanged -= 1;
-        } else if before.has(flag::WAITING) {
-            let is_it = |early: &Upsert| early.record().kind() == kind && early.record().sourced_id() == id;
-            let newest =
-                self.later.early.iter().filter(|early| is_it(early)).filter_map(|early| early.modified_ms).max();
-            self.later.early.retain(|early| !is_it(early));
-            self.entry_mut(kind, id).learn_date(newest);
         }
         if before.has(flag::STAGED | flag::GONE) {
             self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });

@@ -75,6 +75,8 @@ pub(super) struct Later {
     pub(super) loose: Vec<LooseLink>,
     /// Further records and deletions of ids that the run has already heard of, in their order.
     pub(super) again: Vec<Again>,
+    /// The ids of which there is more to say: what repeats the accepted record may come after something else.
+    pub(super) disputed: HashSet<(Kind, Key)>,
     /// Records that are older than what is stored: stale in a delta, ordinary in a snapshot.
     pub(super) older: Vec<Upsert>,
     /// Stored under an older encoding: compared field by field.
@@ -99,6 +101,15 @@ pub(super) struct Later {
 pub(super) enum Again {
     Upsert(Upsert),
     Delete(Deletion),
+}
+
+impl Again {
+    pub(super) fn modified_ms(&self) -> Option<i64> {
+        match self {
+            Self::Upsert(upsert) => upsert.modified_ms,
+            Self::Delete(deletion) => deletion.modified_ms,
+        }
+    }
 }
 
 /// An optional reference whose target was not there when its holder arrived.
@@ -285,7 +296,13 @@ impl<'a> Session<'a> {
         let key = self.keys.of(upsert.record().sourced_id());
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
-            self.later.again.push(Again::Upsert(upsert));
+            let says_the_same = entry.is_accepted() && entry.fingerprint() == upsert.fingerprint();
+            if says_the_same && upsert.half == UserHalf::Whole && !self.later.disputed.contains(&(kind, key)) {
+                self.count_repeated(&upsert);
+            } else {
+                self.later.disputed.insert((kind, key));
+                self.later.again.push(Again::Upsert(upsert));
+            }
             return;
         }
         let is_older = match (entry.modified_ms(), upsert.modified_ms) {
@@ -562,6 +579,7 @@ impl<'a> Session<'a> {
         let key = self.keys.of(&deletion.sourced_id);
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {
+            self.later.disputed.insert((kind, key));
             self.later.again.push(Again::Delete(deletion));
             return;
         }

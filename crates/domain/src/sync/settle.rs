@@ -81,6 +81,7 @@ impl Session<'_> {
     pub(super) async fn settle_again(&mut self) -> Result<(), Failure> {
         let mut groups: Vec<((Kind, SourcedId), Vec<Again>)> = Vec::new();
         let mut positions = HashMap::new();
+        self.later.disputed.clear();
         for again in std::mem::take(&mut self.later.again) {
             let of = match &again {
                 Again::Upsert(upsert) => (upsert.record().kind(), upsert.record().sourced_id().clone()),
@@ -149,8 +150,10 @@ impl Session<'_> {
         }
         // Successive states: the last one counts, and the record counts once.
         let merged = events.len() as u64;
+        let newest = events.iter().filter_map(Again::modified_ms).max();
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };
         self.take_back(kind, id, fetched.as_ref());
+        self.entry_mut(kind, id).learn_date(newest);
         // What was taken back had been received once, and so had each event but the last, which is counted below.
         self.counts[kind].received -= merged;
         match last {

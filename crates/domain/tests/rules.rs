@@ -1036,3 +1036,34 @@ async fn a_record_that_waits_and_is_refused_in_another_row_is_decided_once() {
     }
     assert!(store.is_live(Kind::Demographics, "u"));
 }
+
+#[tokio::test]
+async fn r4_the_newest_date_of_repeated_records_counts() {
+    for repeats in [Repeats::Conflict, Repeats::LastWins] {
+        let store = MemoryStore::default();
+        let items =
+            vec![upsert_at(user("u"), Some(1), 2), upsert_at(user("u"), Some(3), 3), upsert_at(user("u"), Some(2), 4)];
+        let mut script = Script::new(Coverage::Snapshot, items);
+        script.capabilities.repeats = repeats;
+        assert!(is_stable(&store, &script).await);
+        assert_eq!(store.row(Kind::Users, "u").modified_ms, Some(3));
+    }
+}
+
+#[tokio::test]
+async fn r1_a_replayed_record_keeps_nothing_for_a_taken_back_one_either() {
+    let store = MemoryStore::default();
+    snapshot(&store, vec![org("school").into(), user("u").into(), class("class", "school").into()]).await;
+    delta(&store, vec![upsert(enrollment("waits", "new", "u"))]).await;
+    let items = vec![
+        upsert(org("school")),
+        upsert(class("class", "school")),
+        upsert(class("new", "school")),
+        upsert(enrollment("twice", "class", "u")),
+        upsert(enrollment("twice", "new", "u")),
+    ];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.coverage[Kind::Enrollments] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Users, "u"));
+}

@@ -296,7 +296,9 @@ impl<'a> Session<'a> {
         let key = self.keys.of(upsert.record().sourced_id());
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
-            let says_the_same = entry.is_accepted() && entry.fingerprint() == upsert.fingerprint();
+            let says_the_same = entry.is_accepted()
+                && entry.fingerprint() == upsert.fingerprint()
+                && upsert.modified_ms <= entry.modified_ms();
             if says_the_same && upsert.half == UserHalf::Whole && !self.later.disputed.contains(&(kind, key)) {
                 self.count_repeated(&upsert);
             } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::{Again, FETCH_BATCH, Session, fingerprint};
+use super::session::{Again, FETCH_BATCH, Session, fingerprint, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
 use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
@@ -129,6 +129,11 @@ impl Session<'_> {
                 self.count_repeated(row);
             }
         }
+        let entry = self.entry_mut(kind, id);
+        if entry.advance(events.iter().filter_map(Again::modified_ms).max()) {
+            let newest = entry.modified_ms();
+            self.stage(touch(kind, id.clone(), newest, None));
+        }
         true
     }
 
@@ -190,6 +195,10 @@ impl Session<'_> {
             rows.into_iter().partition(|row| first_says == Some(row.fingerprint()) && row.half == UserHalf::Whole);
         for row in &repeated {
             self.count_repeated(row);
+            if let Some(early) = early {
+                let waiting = &mut self.later.early[early];
+                waiting.modified_ms = waiting.modified_ms.max(row.modified_ms);
+            }
         }
         if rows.is_empty() {
             return Ok(());

@@ -374,7 +374,9 @@ impl<'a> Session<'a> {
     pub(super) fn accept_replayed(&mut self, upsert: Upsert) {
         let key = self.keys.of(upsert.record().sourced_id());
         let mut links = self.links_of(upsert.record());
-        links.iter_mut().for_each(|link| link.is_marked = true);
+        for link in &mut links {
+            link.is_marked = true;
+        }
         self.later.replayed.insert((upsert.record().kind(), upsert.record().sourced_id().clone()));
         self.accept_keyed(upsert, key, links);
     }

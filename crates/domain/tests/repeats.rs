@@ -217,7 +217,7 @@ fn input() -> impl Strategy<Value = Input> {
 
 fn script(input: &Input) -> Script {
     let mut script = Script::new(Coverage::Absent, input.items.clone());
-    script.summary.coverage = input.coverage.clone();
+    script.summary.coverage = input.coverage;
     script.summary.roles = input.roles;
     script.capabilities.repeats = input.repeats;
     script

@@ -124,8 +124,9 @@ impl Model {
                         };
                     }
                 }
+                let named = self.named(roles);
                 self.delta(&joined, deletes);
-                self.roles(roles);
+                self.roles(named);
             }
         }
     }
@@ -159,28 +160,30 @@ impl Model {
         }
     }
 
-    fn roles(&mut self, rows: &[RoleRow]) {
+    /// Whose role a row is about. Of a nameless row, that is asked before anything changes.
+    fn named<'a>(&self, rows: &'a [RoleRow]) -> Vec<(SourcedId, &'a RoleRow)> {
+        let holders = |role: &SourcedId| -> BTreeSet<SourcedId> {
+            let has = |record: &Record| match record {
+                Record::Users(user) => user.roles.iter().any(|of| of.sourced_id.as_ref() == Some(role)),
+                _ => false,
+            };
+            let live = self.live.iter().filter(|(_, record)| has(record)).map(|((_, user), _)| user.clone());
+            live.chain(self.waiting.keys().filter(|(_, of)| of == role).map(|(user, _)| user.clone())).collect()
+        };
+        rows.iter()
+            .flat_map(|row| match &row.user {
+                Some(user) => vec![(user.clone(), row)],
+                None => holders(&row.role).into_iter().map(|user| (user, row)).collect(),
+            })
+            .collect()
+    }
+
+    fn roles(&mut self, rows: Vec<(SourcedId, &RoleRow)>) {
         let arrived: Vec<_> = self
             .waiting
             .keys()
             .filter(|(user, _)| self.live.contains_key(&(Kind::Users, user.clone())))
             .cloned()
-            .collect();
-        // Whose role a nameless row takes away is asked before anything changes.
-        let holders = |model: &Self, role: &SourcedId| -> BTreeSet<SourcedId> {
-            let has = |record: &Record| match record {
-                Record::Users(user) => user.roles.iter().any(|of| of.sourced_id.as_ref() == Some(role)),
-                _ => false,
-            };
-            let live = model.live.iter().filter(|(_, record)| has(record)).map(|((_, user), _)| user.clone());
-            live.chain(model.waiting.keys().filter(|(_, of)| of == role).map(|(user, _)| user.clone())).collect()
-        };
-        let rows: Vec<_> = rows
-            .iter()
-            .flat_map(|row| match &row.user {
-                Some(user) => vec![(user.clone(), row)],
-                None => holders(self, &row.role).into_iter().map(|user| (user, row)).collect(),
-            })
             .collect();
         for of in arrived {
             let role = self.waiting.remove(&of).unwrap();

@@ -20,7 +20,7 @@ pub enum PageFault {
     #[error("the answer is not complete JSON ({0}); it was cut off on the way, or the server is broken")]
     NotJson(String),
     /// JSON, but without the collection under its key.
-    #[error("the answer has no list `{key}`{}; an answer without it says nothing about what exists", found(.found))]
+    #[error("the answer has no list `{key}`{}; an answer without it says nothing about what exists", instead(.found))]
     NoCollection {
         /// The key that was expected.
         key: String,
@@ -32,7 +32,7 @@ pub enum PageFault {
     ReportedFailure(String),
 }
 
-fn found(keys: &[String]) -> String {
+fn instead(keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!(" (but `{}`)", keys.join("`, `")) }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct MappedPage {
     pub(crate) titles: Vec<(SourcedId, Text)>,
     /// Records that belong to other schools than the chosen ones.
     pub(crate) left_out: Vec<SourcedId>,
+    /// The orgs that belong to the chosen schools, where there are some.
+    pub(crate) orgs: Vec<SourcedId>,
     /// Records that are older than what was asked for, or have no date.
     pub(crate) unasked: u64,
 }
@@ -181,8 +183,10 @@ impl Mapper<'_> {
             self.page.left_out.push(sourced_id);
             return;
         }
-        if let Record::Courses(course) = &record {
-            self.page.titles.push((sourced_id.clone(), course.title.clone()));
+        match &record {
+            Record::Courses(course) => self.page.titles.push((sourced_id.clone(), course.title.clone())),
+            Record::Orgs(_) if self.context.schools.is_some() => self.page.orgs.push(sourced_id.clone()),
+            _ => {}
         }
         self.warn_all(&sourced_id, &location, notes);
         self.page.items.extend(parts.refused.into_iter().map(Item::Reject));
@@ -200,10 +204,10 @@ impl Mapper<'_> {
     }
 
     /// Maps a user of either version. 1.2 gives the roles as objects; a server of 1.1 that gives them too means them.
-    fn user(
+    fn user<'a, 'j>(
         &self,
-        object: &Object<'_>,
-        fields: &mut Fields<'_, &Object<'_>>,
+        object: &'a Object<'j>,
+        fields: &mut Fields<'a, &'a Object<'j>>,
         location: &Location,
         parts: &mut Roles,
     ) -> Option<User> {

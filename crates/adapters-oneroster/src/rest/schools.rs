@@ -13,6 +13,8 @@ use rollcall_domain::{Kind, Record, SourcedId};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SchoolScope {
     chosen: HashSet<SourcedId>,
+    /// Chosen schools that no org has been seen of.
+    unseen: HashSet<SourcedId>,
     /// Schools that were not chosen.
     others: HashSet<SourcedId>,
     /// Classes that are held elsewhere.
@@ -23,7 +25,8 @@ pub(crate) struct SchoolScope {
 
 impl SchoolScope {
     pub(crate) fn new(chosen: &[String]) -> Self {
-        Self { chosen: chosen.iter().filter_map(|id| SourcedId::new(id).ok()).collect(), ..Self::default() }
+        let chosen: HashSet<_> = chosen.iter().filter_map(|id| SourcedId::new(id).ok()).collect();
+        Self { unseen: chosen.clone(), chosen, ..Self::default() }
     }
 
     /// Whether the record belongs to the chosen schools. What refers to no school belongs to all of them.
@@ -55,10 +58,15 @@ impl SchoolScope {
         };
     }
 
-    /// Chosen schools that the source has not shown, if all orgs were read.
-    pub(crate) fn missing(&self, seen: impl Fn(&SourcedId) -> bool) -> Vec<String> {
-        let mut missing: Vec<_> = self.chosen.iter().filter(|id| !seen(id)).map(ToString::to_string).collect();
-        missing.sort_unstable();
-        missing
+    /// Remembers that a chosen school was there.
+    pub(crate) fn see(&mut self, sourced_id: &SourcedId) {
+        self.unseen.remove(sourced_id);
+    }
+
+    /// The chosen schools that have not been seen, in alphabetical order.
+    pub(crate) fn unseen(&self) -> Vec<String> {
+        let mut unseen: Vec<_> = self.unseen.iter().map(ToString::to_string).collect();
+        unseen.sort_unstable();
+        unseen
     }
 }

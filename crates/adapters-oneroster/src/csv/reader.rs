@@ -170,7 +170,11 @@ impl Reader<'_> {
                     if is_whole {
                         user.roles = of_user.roles.into_iter().map(|(_, role)| role).collect();
                         if role::share_an_id(&user.roles) {
-                            notes.warnings.push(Finding::on(Code::IdDuplicate, Column::SourcedId.as_str(), SHARED_ROLE_ID));
+                            notes.warnings.push(Finding::on(
+                                Code::IdDuplicate,
+                                Column::SourcedId.as_str(),
+                                SHARED_ROLE_ID,
+                            ));
                         }
                     } else {
                         apart = of_user.roles;

@@ -55,7 +55,6 @@ impl Notes {
         self.warnings.clear();
         self.errors.clear();
     }
-
 }
 
 /// The values of one record.

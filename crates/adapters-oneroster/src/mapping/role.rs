@@ -85,11 +85,7 @@ pub(crate) fn user_role<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<U
             None
         }
         Token::Blank => {
-            fields.refuse(
-                Code::FieldMissing,
-                Column::Role,
-                "the role is blank; what the user is cannot be guessed",
-            );
+            fields.refuse(Code::FieldMissing, Column::Role, "the role is blank; what the user is cannot be guessed");
             None
         }
     }

@@ -49,12 +49,7 @@ pub(super) async fn check(source: &RestSource) -> Result<CheckReport, RestError>
     fact(&mut report, "announces totals", yes_no(totals));
     fact(&mut report, "links to the next page", yes_no(links));
     if let Some((kind, _)) = shown.iter().rev().find(|(_, page)| page.mapped.received > 0) {
-        let (can, is_problem) = filters(source, *kind).await?;
-        if is_problem {
-            // Not fatal: everything is read instead.
-            fact(&mut report, "consequence", "every pull reads everything");
-        }
-        fact(&mut report, "filters by date", can);
+        fact(&mut report, "filters by date", filters(source, *kind).await?);
     }
     for (kind, name) in [(Kind::Orgs, "schools"), (Kind::AcademicSessions, "sessions")] {
         if shown.iter().any(|(other, _)| *other == kind) {
@@ -120,12 +115,12 @@ fn clock(source: &RestSource, report: &mut CheckReport, page: &Page) {
 }
 
 /// Whether the server gives changes alone.
-async fn filters(source: &RestSource, kind: Kind) -> Result<(String, bool), RestError> {
+async fn filters(source: &RestSource, kind: Kind) -> Result<String, RestError> {
     match glance(source, kind, Some(NEVER.to_owned())).await {
-        Ok(page) if page.mapped.received == 0 => Ok(("yes".to_owned(), false)),
-        Ok(_) => Ok(("no, it ignores the filter".to_owned(), true)),
+        Ok(page) if page.mapped.received == 0 => Ok("yes".to_owned()),
+        Ok(_) => Ok("no, it ignores the filter; every pull reads everything".to_owned()),
         Err(RestError::Http(error)) if error.status().is_some_and(|status| status.as_u16() != 401) => {
-            Ok((format!("no, it refuses the filter: {error}"), true))
+            Ok(format!("no, it refuses the filter; every pull reads everything: {error}"))
         }
         Err(error) => Err(error),
     }
@@ -140,7 +135,6 @@ async fn list(source: &RestSource, kind: Kind) -> Result<String, RestError> {
         &source.client,
         source.context(kind),
         source.query(kind, None),
-        source.config().filters.get(&kind).cloned(),
         source.limit(),
         source.trusts_totals(),
         &mut state,

@@ -8,10 +8,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rollcall_adapters_http::{HttpError, RedactedUrl, Url};
+use rollcall_adapters_http::{HttpError, Url};
 use rollcall_domain::{Kind, PerKind, SourcedId, Text};
 
-use super::client::{Ahead, Client, Page, Part, Query};
+use super::client::{Ahead, Client, Page, Part, Query, shown};
 use super::error::RestError;
 use super::mapping::{MappedPage, PageContext};
 use super::output::Output;
@@ -27,6 +27,8 @@ pub(crate) struct PullState {
     pub(crate) without_fields: bool,
     /// The server stumbles over `sort`.
     pub(crate) without_sort: bool,
+    /// The server's totals have been seen to count more than the page they stand on.
+    pub(crate) totals_proven: bool,
     /// How many records came, and how many of them a second time, when a collection was last read to its end and came
     /// out short.
     short: PerKind<Option<(u64, u64)>>,
@@ -71,8 +73,6 @@ pub(crate) struct Collection<'r> {
     pub(crate) client: &'r Client,
     pub(crate) context: Arc<PageContext>,
     pub(crate) query: Query,
-    /// The filter of the configuration, which is part of the query's.
-    pub(crate) own_filter: Option<String>,
     pub(crate) limit: u64,
     pub(crate) trust_totals: bool,
     pub(crate) in_flight: usize,
@@ -98,12 +98,10 @@ struct Reading {
 }
 
 impl<'r> Collection<'r> {
-    #[expect(clippy::too_many_arguments, reason = "a plain list of what a collection is read with")]
     pub(crate) fn new(
         client: &'r Client,
         context: PageContext,
         query: Query,
-        own_filter: Option<String>,
         limit: u64,
         trust_totals: bool,
         pull: &'r mut PullState,
@@ -114,7 +112,6 @@ impl<'r> Collection<'r> {
             context: Arc::new(context),
             client,
             query,
-            own_filter,
             limit,
             trust_totals,
             pull,
@@ -136,21 +133,19 @@ impl<'r> Collection<'r> {
         let (step, next) = (first.mapped.received, first.next.clone());
         self.take(first).await?;
         match self.reading.announced {
-            // Some servers announce how many records the page has.
-            Some(total) if total == step && step == self.limit && next.is_none() => {
-                let part = Part::At { offset: step, limit: self.limit };
-                let probe = self.client.page(&self.context, &self.query, &part).await?;
-                if probe.mapped.received > 0 {
-                    self.reading.announced = None;
-                    self.one_by_one(probe, step).await?;
-                }
-            }
-            Some(total) if step >= total && next.is_none() => {}
-            Some(total) if next.as_ref().is_none_or(|next| offset_of(next) == Some(step)) && step > 0 => {
+            Some(total) if total > step && next.as_ref().is_none_or(|next| offset_of(next) == Some(step)) => {
+                self.pull.totals_proven = true;
                 self.several_at_once(step, total).await?;
             }
-            _ if step > 0 => self.follow(next, step, step).await?,
-            _ => {}
+            Some(total) if total > step => self.follow(next, step).await?,
+            Some(_) if next.is_none() && (step == 0 || self.pull.totals_proven) => {}
+            // Some servers announce the number of records on the page.
+            Some(_) => {
+                self.reading.announced = None;
+                self.follow(next, step).await?;
+            }
+            None if step > 0 => self.follow(next, step).await?,
+            None => {}
         }
         self.conclude()
     }
@@ -179,11 +174,14 @@ impl<'r> Collection<'r> {
                     self.pull.without_sort = true;
                 }
                 400 | 405 | 414 | 422 | 500 | 501 if dated => {
-                    return Err(Stop::Unfiltered(format!("the server refuses to filter {} by date: {error}", self.kind())));
+                    return Err(Stop::Unfiltered(format!(
+                        "the server refuses to filter {} by date: {error}",
+                        self.kind()
+                    )));
                 }
                 400 | 422 | 501 => {
-                    return Err(match self.own_filter.take() {
-                        Some(filter) => RestError::Filter { kind: self.kind(), filter, cause: Box::new(error) }.into(),
+                    return Err(match self.query.filter {
+                        Some(_) => RestError::Filter { kind: self.kind(), cause: Box::new(error) }.into(),
                         None => error.into(),
                     });
                 }
@@ -220,7 +218,7 @@ impl<'r> Collection<'r> {
     }
 
     /// Reads the rest page by page: by links, or by offset until an empty page.
-    async fn follow(&mut self, mut link: Option<Url>, first_page: u64, mut offset: u64) -> Result<(), Stop> {
+    async fn follow(&mut self, mut link: Option<Url>, mut offset: u64) -> Result<(), Stop> {
         let mut has_links = false;
         loop {
             let received = self.reading.tally.received;
@@ -239,10 +237,6 @@ impl<'r> Collection<'r> {
                 None => Part::At { offset, limit: self.limit },
             };
             let page = self.client.page(&self.context, &self.query, &part).await?;
-            // A server that knows neither limit nor offset sends everything each time.
-            if first_page > self.limit && page.mapped.received == first_page && self.is_repeated(&page.mapped) {
-                return Ok(());
-            }
             let page = self.fresh(page, &part).await?;
             if page.mapped.received == 0 {
                 return Ok(());
@@ -254,15 +248,6 @@ impl<'r> Collection<'r> {
             link.clone_from(&page.next);
             self.take(page).await?;
         }
-    }
-
-    /// Reads the rest from a page on that was asked for to see whether there is one.
-    async fn one_by_one(&mut self, page: Page, offset: u64) -> Result<(), Stop> {
-        let part = Part::At { offset, limit: self.limit };
-        let page = self.fresh(page, &part).await?;
-        let (step, next) = (page.mapped.received, page.next.clone());
-        self.take(page).await?;
-        self.follow(next, step, offset + step).await
     }
 
     fn is_repeated(&self, page: &MappedPage) -> bool {
@@ -289,7 +274,7 @@ impl<'r> Collection<'r> {
             (true, Some(announced)) if page.mapped.received == 0 => {
                 Err(RestError::Short { kind: self.kind(), announced, received })
             }
-            (true, _) => Err(RestError::Repeated { url: RedactedUrl::new(&page.url) }),
+            (true, _) => Err(RestError::Repeated { url: shown(&page.url) }),
         }
     }
 

@@ -17,8 +17,15 @@ pub enum PageFault {
     #[error("the answer is a web page, not JSON; the address, or a login in front of it, is not what the source needs")]
     WebPage,
     /// The body ends in the middle, or is no JSON at all.
-    #[error("the answer is not complete JSON ({0}); it was cut off on the way, or the server is broken")]
-    NotJson(String),
+    #[error(
+        "the answer is not complete JSON of a collection, at line {line}, column {column}; it was cut off on the way, or the server is broken"
+    )]
+    NotJson {
+        /// The line at which that shows, from 1.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
     /// JSON, but without the collection under its key.
     #[error("the answer has no list `{key}`{}; an answer without it says nothing about what exists", instead(.found))]
     NoCollection {
@@ -50,7 +57,8 @@ pub(crate) fn records<'j>(body: &'j str, key: &str) -> Result<Vec<&'j RawValue>,
     let envelope = EnvelopeSeed(key)
         .deserialize(&mut deserializer)
         .and_then(|envelope| deserializer.end().map(|()| envelope))
-        .map_err(|cause| PageFault::NotJson(cause.to_string()))?;
+        // What the reader says of it can quote the body.
+        .map_err(|cause| PageFault::NotJson { line: cause.line(), column: cause.column() })?;
     if envelope.has_failed {
         return Err(PageFault::ReportedFailure(envelope.description));
     }

@@ -69,12 +69,10 @@ pub enum RestError {
         cause: Box<HttpError>,
     },
     /// The server refuses a filter from the configuration.
-    #[error("the server refuses the filter of the {kind}, `{filter}`: {cause}")]
+    #[error("the server refuses the configured filter of the {kind}: {cause}")]
     Filter {
         /// The collection.
         kind: Kind,
-        /// The filter.
-        filter: String,
         /// The refusal.
         cause: Box<HttpError>,
     },
@@ -110,7 +108,7 @@ impl RestError {
         match self {
             Self::Settings { .. } => "settings.invalid",
             Self::Http(cause) => cause.code(),
-            Self::Page { fault: PageFault::WebPage | PageFault::NotJson(_), .. } => "not_json",
+            Self::Page { fault: PageFault::WebPage | PageFault::NotJson { .. }, .. } => "not_json",
             Self::Page { fault: PageFault::NoCollection { .. }, .. } => "envelope.missing",
             Self::Page { fault: PageFault::ReportedFailure(_), .. } => "server_error",
             Self::PageCount { .. } | Self::Short { .. } => "pull.short",

@@ -177,7 +177,14 @@ impl Mapper<'_> {
         self.notes = notes;
     }
 
-    fn accept(&mut self, record: Record, parts: Roles, modified_ms: Option<i64>, location: Location, notes: &mut Notes) {
+    fn accept(
+        &mut self,
+        record: Record,
+        parts: Roles,
+        modified_ms: Option<i64>,
+        location: Location,
+        notes: &mut Notes,
+    ) {
         let sourced_id = record.sourced_id().clone();
         if self.context.schools.as_ref().is_some_and(|schools| !schools.holds(&record)) {
             self.page.left_out.push(sourced_id);
@@ -224,22 +231,23 @@ impl Mapper<'_> {
                 "the user has no roles, although OneRoster requires at least one; the user was taken without",
             ));
         }
-        let mut refuse = |finding: Vec<Finding>| {
+        let mut refuse = |findings: Vec<Finding>, role: Option<&str>| {
             parts.is_incomplete = true;
             parts.refused.push(Reject {
                 kind: Kind::Users,
                 sourced_id: Some(user.sourced_id.clone()),
                 is_part: true,
                 location: location.clone(),
-                findings: finding,
-                record: None,
+                findings,
+                record: role.and_then(wire::quoted),
             });
         };
         if object.has_odd_role {
-            refuse(vec![Finding::on(Code::FieldInvalid, "roles", "an item of `roles` is no object; it was left out")]);
+            let message = "an item of `roles` is no object; it was left out";
+            refuse(vec![Finding::on(Code::FieldInvalid, "roles", message)], None);
         }
         let mut roles = Vec::with_capacity(object.roles.len());
-        for role in &object.roles {
+        for (role, json) in &object.roles {
             let mut notes = Notes::default();
             let mut role_fields = Fields { row: role, rules: fields.rules, notes: &mut notes };
             for column in role.odd() {
@@ -247,7 +255,7 @@ impl Mapper<'_> {
             }
             match role::of_user(&mut role_fields) {
                 Some(role) if notes.errors.is_empty() => roles.push(role),
-                _ => refuse(std::mem::take(&mut notes.errors)),
+                _ => refuse(std::mem::take(&mut notes.errors), Some(json.0)),
             }
             fields.notes.warnings.append(&mut notes.warnings);
         }

@@ -12,8 +12,8 @@
 //! - They ignore `offset`, or repeat a page: it is asked for again, and then the pull fails.
 //! - Their totals or their revision move during the pull, or records slide from one page to another: the pull begins
 //!   again, three times at most.
-//! - They announce the number of records on the page as the total: a first page that is just full is followed by a
-//!   question for more.
+//! - They announce the number of records on the page as the total: until a total has counted more than its page, a list is
+//!   read until an empty page all the same.
 //! - They link to the next page under another host or scheme: such a link is not followed, and the offset is counted.
 //! - They answer with a web page, with half a page, without the list, or with a failure in words and the status 200: the
 //!   page is asked for again, and then the pull fails.

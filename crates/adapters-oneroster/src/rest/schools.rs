@@ -38,7 +38,8 @@ impl SchoolScope {
             Record::Courses(course) => !course.org.as_ref().is_some_and(is_other),
             Record::Classes(class) => !is_other(&class.school),
             Record::Users(user) => {
-                let mut orgs = user.roles.iter().filter_map(|role| role.org.as_ref()).chain(&user.primary_org).peekable();
+                let mut orgs =
+                    user.roles.iter().filter_map(|role| role.org.as_ref()).chain(&user.primary_org).peekable();
                 orgs.peek().is_none() || orgs.any(|org| !is_other(org))
             }
             Record::Enrollments(enrollment) => {

@@ -185,6 +185,7 @@ impl Pull<'_> {
         let mut since = self.since();
         let mut refused = self.memory.as_ref().and_then(|memory| memory.refused);
         let mut state = PullState::default();
+        state.totals_proven = self.memory.as_ref().is_some_and(|memory| memory.totals_proven);
         loop {
             match self.read(since, &mut state, &mut output).await {
                 Ok(reading) => return self.conclude(reading, since, refused, &state),
@@ -273,7 +274,6 @@ impl Pull<'_> {
                 &source.client,
                 context,
                 source.query(kind, since),
-                config.filters.get(&kind).cloned(),
                 source.limit(),
                 source.trusts_totals(),
                 state,
@@ -323,6 +323,7 @@ impl Pull<'_> {
             full,
             refused,
             revision: state.revision.clone().filter(|_| since.is_none()),
+            totals_proven: state.totals_proven,
             kinds,
         };
         summary.cursor = Some(memory.into_cursor()?);

@@ -109,13 +109,23 @@ enum Value<'j> {
     Many(Vec<Node<'j>>),
 }
 
+/// JSON as it came, with all that must not be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Json<'j>(pub(crate) &'j str);
+
+impl fmt::Debug for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
 /// One object of a response: what a row is to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object<'j> {
     values: Vec<(Column, Value<'j>)>,
     metadata: Metadata,
-    /// The roles of a user of 1.2.
-    pub(crate) roles: Vec<Self>,
+    /// The roles of a user of 1.2, each with its JSON.
+    pub(crate) roles: Vec<(Self, Json<'j>)>,
     /// `roles` holds something that is no object.
     pub(crate) has_odd_role: bool,
 }
@@ -244,7 +254,7 @@ impl<'j> Visitor<'j> for ObjectSeed {
                     let Roles(roles) = map.next_value()?;
                     for role in roles {
                         match role {
-                            Some(role) => object.roles.push(Self(Table::Roles).read(role)?),
+                            Some(role) => object.roles.push((Self(Table::Roles).read(role)?, Json(role.get()))),
                             None => object.has_odd_role = true,
                         }
                     }
@@ -617,7 +627,8 @@ mod tests {
 
     #[test]
     fn extension_fields_are_named_by_their_path() {
-        let object = user(r#"{"metadata": {"jp": {"kana": " タロウ ", "no": 1, "none": ""}, "tags": ["a", 2], "x": null}}"#);
+        let object =
+            user(r#"{"metadata": {"jp": {"kana": " タロウ ", "no": 1, "none": ""}, "tags": ["a", 2], "x": null}}"#);
         let metadata: Vec<_> = object.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(metadata, ["jp.kana=タロウ", "jp.no=1", "tags=a,2"]);
     }
@@ -632,9 +643,10 @@ mod tests {
 
     #[test]
     fn roles_are_objects_of_their_own_and_what_is_none_is_noted() {
-        let object = user(r#"{"roles": [{"role": "student", "org": {"sourcedId": "s1"}, "userProfile": "https://h/p/p1"}, 7]}"#);
-        assert_eq!((&object.roles[0]).untrimmed(Column::OrgSourcedId), "s1");
-        assert_eq!((&object.roles[0]).untrimmed(Column::UserProfileSourcedId), "p1");
+        let object =
+            user(r#"{"roles": [{"role": "student", "org": {"sourcedId": "s1"}, "userProfile": "https://h/p/p1"}, 7]}"#);
+        assert_eq!((&object.roles[0].0).untrimmed(Column::OrgSourcedId), "s1");
+        assert_eq!((&object.roles[0].0).untrimmed(Column::UserProfileSourcedId), "p1");
         assert!(object.has_odd_role);
         assert!(user(r#"{"roles": null}"#).roles.is_empty());
     }

@@ -32,6 +32,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("indicatif", &["rollcall-app"]),
     ("comfy-table", &["rollcall-app"]),
     ("anyhow", &["rollcall-app"]),
+    // Whoever spoke HTTP past the session would speak without its limits and its care for secrets.
+    ("reqwest", &["rollcall-adapters-http"]),
+    ("rustls", &["rollcall-adapters-http"]),
+    ("governor", &["rollcall-adapters-http"]),
+    ("backon", &["rollcall-adapters-http"]),
 ];
 
 /// Words that name a vendor. `oneroster` is the standard and belongs everywhere.

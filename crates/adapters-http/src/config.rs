@@ -9,9 +9,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::auth::Authenticator;
+use crate::redact::RedactedUrl;
 
 /// The settings of an [`HttpSession`](crate::HttpSession). `Debug` shows no secret.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpConfig {
     /// The server and the path under which its resources are. No request of the session leaves this server: scheme, host
@@ -63,9 +64,26 @@ impl HttpConfig {
     }
 }
 
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpConfig")
+            .field("base_url", &RedactedUrl::new(&self.base_url))
+            .field("auth", &self.auth)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("max_body_bytes", &self.max_body_bytes)
+            .field("retry", &self.retry)
+            .field("user_agent", &self.user_agent)
+            .field("allow_http", &self.allow_http)
+            .finish()
+    }
+}
+
 /// When and how often a failed request is tried again.
 ///
-/// Tried again are the statuses 429, 500, 502, 503 and 504, timeouts, connections that fail or break, and bodies that end
+/// Tried again are the statuses 408, 429, 500, 502, 503, 504 and 520 to 524, timeouts, connections that fail or break, and bodies that end
 /// too early. The wait doubles from try to try and has jitter; where the server says how long to wait (`Retry-After`, or
 /// the reset of its rate limit), that is waited if it is longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +165,7 @@ pub struct BasicCredentials {
 }
 
 /// What OAuth 2 client credentials need.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientCredentials {
     /// The token endpoint. It cannot be derived from the base URL, and may be another server. Its query is kept.
     pub token_url: Url,
@@ -159,6 +177,18 @@ pub struct ClientCredentials {
     pub scopes: Vec<String>,
     /// Where id and secret go.
     pub client_auth: ClientAuth,
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("token_url", &RedactedUrl::new(&self.token_url))
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("scopes", &self.scopes)
+            .field("client_auth", &self.client_auth)
+            .finish()
+    }
 }
 
 /// Where a token request carries the client's id and secret (RFC 6749 section 2.3.1).

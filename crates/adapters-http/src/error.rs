@@ -34,7 +34,7 @@ pub enum HttpError {
         base: RedactedUrl,
     },
     /// The server answered with a status that is no success.
-    #[error("{url} answered {status}{payload}{}", advice(*status, *skew))]
+    #[error("{url} answered {status}{payload}{}", advice(*status, *skew, *wait))]
     Status {
         /// What was asked for.
         url: RedactedUrl,
@@ -145,7 +145,10 @@ pub enum HttpError {
 }
 
 /// What to do about a status.
-fn advice(status: StatusCode, skew: Option<SignedDuration>) -> String {
+fn advice(status: StatusCode, skew: Option<SignedDuration>, wait: Option<Duration>) -> String {
+    if let Some(wait) = wait {
+        return format!("; it asks to wait {} s", wait.as_secs());
+    }
     let skewed = skew.filter(|skew| skew.abs() > SKEW).map(|skew| {
         let relation = if skew.is_negative() { "behind" } else { "ahead of" };
         format!(
@@ -156,7 +159,7 @@ fn advice(status: StatusCode, skew: Option<SignedDuration>) -> String {
     let advice = match status {
         StatusCode::UNAUTHORIZED => "; check the credentials",
         StatusCode::FORBIDDEN => "; the credentials are valid, but not for this. Ask for the permission or the scope",
-        StatusCode::NOT_FOUND => "; check the base URL",
+        StatusCode::NOT_FOUND => "; check the URL",
         _ => "",
     };
     format!("{advice}{}", skewed.filter(|_| status == StatusCode::UNAUTHORIZED).unwrap_or_default())
@@ -166,6 +169,16 @@ impl HttpError {
     /// An error in the settings.
     pub fn settings(message: impl Into<String>) -> Self {
         Self::Settings { message: message.into() }
+    }
+
+    /// What went wrong while the credentials for a request were fetched, so that nobody takes it for the request's own end.
+    pub(crate) fn before_the_request(self) -> Self {
+        match self {
+            Self::Credentials { .. } | Self::Settings { .. } => self,
+            other => {
+                Self::Credentials { message: "they could not be fetched".to_owned(), cause: Some(Box::new(other)) }
+            }
+        }
     }
 
     /// An error of an [`Authenticator`](crate::Authenticator) that has no credentials to give.
@@ -228,7 +241,8 @@ impl HttpError {
     /// Whether the same request may succeed a little later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504),
+            // 520 to 524 are what a common proxy says for a server behind it that does not answer.
+            Self::Status { status, .. } => matches!(status.as_u16(), 408 | 429 | 500 | 502..=504 | 520..=524),
             Self::Timeout { .. } | Self::Connection { .. } | Self::Truncated { .. } => true,
             Self::Credentials { cause: Some(cause), .. } | Self::GaveUp { cause, .. } => cause.is_temporary(),
             _ => false,

@@ -53,3 +53,20 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::retry::RealSleep;
+
+    #[tokio::test]
+    async fn no_more_requests_begin_in_a_second_than_were_allowed() {
+        let pace = Pace::new(9, NonZeroU32::new(2));
+        for _ in 0..2 {
+            assert!(pace.turn(&RealSleep).now_or_never().is_some());
+        }
+        assert!(pace.turn(&RealSleep).now_or_never().is_none());
+    }
+}

@@ -35,10 +35,7 @@ pub struct RedactedUrl(String);
 impl RedactedUrl {
     /// What may be shown of a URL.
     pub fn new(url: &Url) -> Self {
-        let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
-        if let Some(port) = url.port() {
-            text.push_str(&format!(":{port}"));
-        }
+        let mut text = server(url);
         text.push_str(url.path());
         for (at, (name, value)) in url.query_pairs().enumerate() {
             text.push(if at == 0 { '?' } else { '&' });
@@ -78,6 +75,13 @@ impl fmt::Debug for RedactedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The server of a URL: scheme, host, and port if it does not go without saying.
+pub(crate) fn server(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}", url.scheme())
 }
 
 /// A filter without what it compares with. A time of day makes a value a point in time; a mere date may be a birth date.

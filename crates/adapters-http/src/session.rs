@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::{self, Authenticator, Authorization};
-use crate::config::HttpConfig;
+use crate::config::{Auth, HttpConfig};
 use crate::error::{ErrorPayload, HttpError};
 use crate::pace::Pace;
-use crate::redact::RedactedUrl;
+use crate::redact::{self, RedactedUrl};
 use crate::response::{self, HttpResponse, Json};
 use crate::retry::{self, RealSleep, Sleep};
 use crate::url_parts;
@@ -98,28 +98,27 @@ impl HttpSession {
 
     /// Gets a resource that is JSON, as [`HttpResponse::json`] reads it. JSON that ends too early is asked for again.
     pub async fn get_json<T: DeserializeOwned>(&self, url: Url) -> Result<Json<T>, HttpError> {
-        let read = |mut response: HttpResponse| {
-            let value = response.json()?;
-            response.body = Bytes::new();
-            Ok(Json { value, response })
-        };
-        self.send(Outgoing { method: Method::GET, url, form: None, secrets: Vec::new() }, read).await
+        self.send(Outgoing { method: Method::GET, url, form: None, secrets: Vec::new() }, Json::read).await
     }
 
-    /// Posts a form (`application/x-www-form-urlencoded`), as token endpoints want it. It is sent again like a `GET` is: what
-    /// it asks for must not come to harm by that.
-    pub async fn post_form(
+    /// Posts a form (`application/x-www-form-urlencoded`), as token endpoints want it, and reads JSON. It is sent again like a
+    /// `GET` is: what it asks for must not come to harm by that. An OAuth 1.0a signature does not cover the form, so no
+    /// session with such credentials can post one.
+    pub async fn post_form<T: DeserializeOwned>(
         &self,
         url: Url,
         form: &[(&str, &str)],
         secrets: &[(&str, &SecretString)],
-    ) -> Result<HttpResponse, HttpError> {
+    ) -> Result<Json<T>, HttpError> {
+        if matches!(self.inner.config.auth, Auth::OAuth1(_)) {
+            return Err(HttpError::settings("a form cannot be posted with OAuth 1.0a credentials"));
+        }
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .extend_pairs(secrets.iter().map(|(name, secret)| (name, secret.expose_secret())))
             .finish();
         let secrets = secrets.iter().map(|(_, secret)| (*secret).clone()).collect();
-        self.send(Outgoing { method: Method::POST, url, form: Some(body.into()), secrets }, Ok).await
+        self.send(Outgoing { method: Method::POST, url, form: Some(body.into()), secrets }, Json::read).await
     }
 
     /// Sends a request until it succeeds, or until there is no more to be hoped for.
@@ -169,12 +168,14 @@ impl HttpSession {
         loop {
             let _turn = inner.pace.turn(inner.sleep.as_ref()).await;
             // Signed after the wait: signatures have a time in them, and tokens an end.
-            let authorization = inner.authenticator.authorize(&request.method, &request.url).await?;
+            let authorization = inner.authenticator.authorize(&request.method, &request.url).await;
+            let authorization = authorization.map_err(HttpError::before_the_request)?;
             let outcome = self.exchange(request, &authorization).await;
             match outcome {
                 Err(HttpError::Status { status: StatusCode::UNAUTHORIZED, .. }) if *may_renew => {
                     *may_renew = false;
-                    if !inner.authenticator.renew(&authorization).await? {
+                    let renewed = inner.authenticator.renew(&authorization).await;
+                    if !renewed.map_err(HttpError::before_the_request)? {
                         return outcome;
                     }
                 }
@@ -199,10 +200,10 @@ impl HttpSession {
         let headers = std::mem::take(answer.headers_mut());
         let now = inner.clock.now();
         let wait = retry::server_wait(status, &headers, now);
-        if let Some(wait) = wait {
-            // Whoever else is about to ask would be refused as well. A longer wait than is allowed ends this request, and
-            // with it, one after the other, all that ask.
-            inner.pace.hold(wait.min(inner.config.retry.max_server_delay));
+        let longest = inner.config.retry.max_server_delay;
+        if let Some(wait) = wait.filter(|wait| status.is_success() || *wait <= longest) {
+            // Whoever else is about to ask would be refused as well.
+            inner.pace.hold(wait.min(longest));
         }
         if status.is_success() {
             let body = self.read(&request.url, answer).await?;
@@ -217,7 +218,7 @@ impl HttpSession {
         }
         let url = RedactedUrl::new(&request.url);
         if status.is_redirection() {
-            return Err(HttpError::Redirect { url, status, to: self.target(&request.url, &headers) });
+            return Err(HttpError::Redirect { url, status, to: redirected(&request.url, &headers) });
         }
         let secrets: Vec<SecretString> = authorization.secrets().iter().chain(&request.secrets).cloned().collect();
         // What the server says about its refusal is worth little: if it cannot be read, so be it.
@@ -251,9 +252,7 @@ impl HttpSession {
         let mut deepest: &dyn std::error::Error = error;
         let mut untrusted = false;
         while let Some(cause) = deepest.source() {
-            // This is how TLS reports a peer that it does not accept.
-            untrusted |=
-                cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+            untrusted |= is_of_tls(cause);
             deepest = cause;
         }
         let reason = deepest.to_string();
@@ -272,24 +271,30 @@ impl HttpSession {
             HttpError::Connection { url, reason }
         }
     }
-
-    /// Where a redirect points to, as it may be shown.
-    fn target(&self, url: &Url, headers: &HeaderMap) -> String {
-        let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|to| url.join(to).ok());
-        match target {
-            None => "nowhere".to_owned(),
-            // The query of a login page holds the session's state.
-            Some(mut target) => {
-                target.set_query(None);
-                RedactedUrl::new(&target).to_string()
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for HttpSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpSession").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+/// Whether an error is TLS's about a peer that it does not accept. It comes in the wrappings of the layers between.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| is_of_tls(inner))
+}
+
+/// Where a redirect points to, as it may be shown: login pages carry state in paths and queries.
+fn redirected(url: &Url, headers: &HeaderMap) -> String {
+    let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|to| url.join(to).ok());
+    match target {
+        None => "nowhere".to_owned(),
+        Some(target) if url_parts::same_server(url, &target) => format!("{} on the same server", target.path()),
+        Some(target) => redact::server(&target),
     }
 }
 

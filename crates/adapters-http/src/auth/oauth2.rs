@@ -84,7 +84,7 @@ impl ClientGrant {
             form.push(("client_id", &self.credentials.client_id));
             secrets.push(("client_secret", &self.credentials.client_secret));
         }
-        session.post_form(url.clone(), &form, &secrets).await?.json()
+        Ok(session.post_form(url.clone(), &form, &secrets).await?.value)
     }
 }
 
@@ -123,5 +123,6 @@ fn seconds(value: &serde_json::Value) -> Option<Duration> {
         serde_json::Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    Duration::try_from_secs_f64(seconds).ok()
+    // A token that is never valid is a server that does not know.
+    Duration::try_from_secs_f64(seconds).ok().filter(|valid| !valid.is_zero())
 }

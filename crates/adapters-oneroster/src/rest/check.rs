@@ -26,7 +26,7 @@ const NEVER: &str = "dateLastModified>='2199-01-01T00:00:00.000Z'";
 pub(super) async fn check(source: &RestSource) -> Result<CheckReport, RestError> {
     let mut report = CheckReport::default();
     let session = &source.client.session;
-    fact(&mut report, "service", RedactedUrl::new(session.base_url()));
+    fact(&mut report, "service", RedactedUrl::new(session.base_url()).to_string());
     fact(&mut report, "version", format!("OneRoster {}", source.config().version));
     let mut shown = Vec::new();
     for kind in Kind::ALL {
@@ -59,8 +59,8 @@ pub(super) async fn check(source: &RestSource) -> Result<CheckReport, RestError>
     Ok(report)
 }
 
-fn fact(report: &mut CheckReport, name: &str, value: impl ToString) {
-    report.facts.push((name.to_owned(), value.to_string()));
+fn fact(report: &mut CheckReport, name: &str, value: impl Into<String>) {
+    report.facts.push((name.to_owned(), value.into()));
 }
 
 /// Asks for one record.

@@ -170,7 +170,7 @@ impl Mapper<'_> {
         };
         match record {
             Some(record) if notes.errors.is_empty() => {
-                self.accept(record, parts, modified_ms, location, &mut notes);
+                self.accept(record, parts, modified_ms, &location, &mut notes);
             }
             _ => self.reject(object, json, location, &mut notes),
         }
@@ -182,7 +182,7 @@ impl Mapper<'_> {
         record: Record,
         parts: Roles,
         modified_ms: Option<i64>,
-        location: Location,
+        location: &Location,
         notes: &mut Notes,
     ) {
         let sourced_id = record.sourced_id().clone();
@@ -195,7 +195,7 @@ impl Mapper<'_> {
             Record::Orgs(_) if self.context.schools.is_some() => self.page.orgs.push(sourced_id.clone()),
             _ => {}
         }
-        self.warn_all(&sourced_id, &location, notes);
+        self.warn_all(&sourced_id, location, notes);
         self.page.items.extend(parts.refused.into_iter().map(Item::Reject));
         let whole = !parts.is_incomplete;
         let upsert = Upsert::new(record, modified_ms, location.clone(), &mut self.encoder);

@@ -222,9 +222,8 @@ impl Pull<'_> {
             return Ok(None);
         }
         Ok(Some(PullSummary {
-            coverage: PerKind::from_fn(|kind| match memory.kinds.contains(&kind) {
-                true => Coverage::Unchanged,
-                false => Coverage::Absent,
+            coverage: PerKind::from_fn(|kind| {
+                if memory.kinds.contains(&kind) { Coverage::Unchanged } else { Coverage::Absent }
             }),
             cursor: Some(memory.clone().into_cursor()?),
             note: Some(format!("nothing has changed since everything was last read, at revision {known}")),

@@ -205,7 +205,13 @@ impl<'a> Cells<'a> for &'a Object<'_> {
         match self.value(column) {
             None => true,
             Some(Value::One(node)) => take(node),
-            Some(Value::Many(nodes)) => nodes.iter().fold(true, |exact, node| take(node) && exact),
+            Some(Value::Many(nodes)) => {
+                let mut exact = true;
+                for node in nodes {
+                    exact &= take(node);
+                }
+                exact
+            }
         }
     }
 
@@ -276,7 +282,7 @@ impl<'j> Visitor<'j> for ObjectSeed {
 }
 
 impl ObjectSeed {
-    fn read<'j, E: Error>(self, raw: &'j RawValue) -> Result<Object<'j>, E> {
+    fn read<E: Error>(self, raw: &RawValue) -> Result<Object<'_>, E> {
         Object::read(self.0, raw.get()).map_err(E::custom)
     }
 }
@@ -433,12 +439,11 @@ struct MetadataSeed<'p, 'm> {
 }
 
 impl MetadataSeed<'_, '_> {
-    fn put<E>(self, value: &str) -> Result<(), E> {
+    fn put(self, value: &str) {
         let value = value.trim();
         if !self.path.is_empty() && !value.is_empty() {
             self.into.insert(Text::new(self.path), Text::new(value));
         }
-        Ok(())
     }
 }
 
@@ -458,23 +463,28 @@ impl<'j> Visitor<'j> for MetadataSeed<'_, '_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.put(text)
+        self.put(text);
+        Ok(())
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
-        self.put(if flag { "true" } else { "false" })
+        self.put(if flag { "true" } else { "false" });
+        Ok(())
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
-        self.put(&number.to_string())
+        self.put(&number.to_string());
+        Ok(())
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        self.put(&number.to_string())
+        self.put(&number.to_string());
+        Ok(())
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
-        self.put(&number.to_string())
+        self.put(&number.to_string());
+        Ok(())
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -489,7 +499,8 @@ impl<'j> Visitor<'j> for MetadataSeed<'_, '_> {
                 items.push(text.to_owned());
             }
         }
-        self.put(&items.join(","))
+        self.put(&items.join(","));
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'j>>(self, mut map: A) -> Result<(), A::Error> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Service, payloads};
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn corpus() -> Option<PathBuf> {
     let corpus = std::env::var_os("ROLLCALL_CORPUS").map(|folder| PathBuf::from(folder).join("oneroster"));
     if corpus.is_none() {

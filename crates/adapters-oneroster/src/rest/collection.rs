@@ -166,6 +166,10 @@ impl<'r> Collection<'r> {
             let blames = |code| error.payload().is_some_and(|payload| payload.is(code));
             let dated = self.context.since_ms.is_some();
             match status {
+                // Of what was shown before, some servers say so when nothing has changed.
+                404 if dated => {
+                    return Err(Stop::Unfiltered(format!("the server finds no {} by date: {error}", self.kind())));
+                }
                 403 | 404 | 410 => return Err(Stop::Hidden(error)),
                 400 | 405 | 414 | 422 | 501 if !blames("invalid_filter_field") && self.query.fields.is_some() => {
                     self.pull.without_fields = true;

@@ -90,6 +90,18 @@ impl RestVersion {
         }
     }
 
+    /// The scopes that a client asks for to read rosters (binding, section on security), demographics only where they are
+    /// wanted: a server that does not grant a scope may refuse them all.
+    pub fn scopes(self, demographics: bool) -> Vec<String> {
+        let version = match self {
+            Self::V1_1 => "v1p1",
+            Self::V1_2 => "v1p2",
+        };
+        let names = ["roster-core.readonly", "roster-demographics.readonly"];
+        let wanted = names.into_iter().take(if demographics { 2 } else { 1 });
+        wanted.map(|name| format!("https://purl.imsglobal.org/spec/or/{version}/scope/{name}")).collect()
+    }
+
     pub(crate) const fn table_version(self) -> crate::csv::table::Version {
         match self {
             Self::V1_1 => crate::csv::table::Version::V1_1,

@@ -172,6 +172,8 @@ impl Behaviour {
         if let Some(link) = link {
             answer = answer.insert_header("Link", format!("<{}?fields=a,b&{link}>; rel=\"next\"", asked.collection));
         }
+        // Later than any clock of a test, which then decides; the machine's own clock decides nothing.
+        answer = answer.insert_header("Date", "Fri, 01 Jan 2100 00:00:00 GMT");
         for (name, value) in &self.headers {
             answer = answer.insert_header(*name, value.as_str());
         }
@@ -181,7 +183,8 @@ impl Behaviour {
 
 /// An error payload as 1.2 has it.
 pub(crate) fn refusal(status: u16, minor: &str) -> ResponseTemplate {
-    ResponseTemplate::new(status).set_body_json(json!({
+    let answer = ResponseTemplate::new(status).insert_header("Date", "Tue, 01 Sep 2026 00:00:00 GMT");
+    answer.set_body_json(json!({
         "imsx_codeMajor": "failure",
         "imsx_severity": "error",
         "imsx_description": "the server says no",

@@ -4,7 +4,7 @@ use rollcall_domain::Kind;
 use rollcall_domain::ports::{Coverage, RosterSource};
 use serde_json::json;
 
-use crate::harness::{Behaviour, Filtering, Service};
+use crate::harness::{Behaviour, Filtering, Service, refusal};
 
 /// Changes one user on the second of September.
 fn change_one(vendor: &mut Behaviour) {
@@ -84,6 +84,16 @@ async fn a_server_that_refuses_or_ignores_the_filter_is_read_in_full_at_once_and
         let fourth = service.pull_from(third.cursor()).await;
         assert_eq!(fourth.summary.coverage[Kind::Users], Coverage::Delta);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_404_where_nothing_has_changed_hides_nothing() {
+    let service = Service::school(5).await;
+    let first = service.pull().await;
+    service.script(|asked, _| asked.query.contains_key("filter").then(|| refusal(404, "unknownobject")));
+    let second = service.pull_from(first.cursor()).await;
+    assert_eq!(second.summary.coverage[Kind::Users], Coverage::Snapshot);
+    assert_eq!(second.ids(Kind::Users).len(), 5);
 }
 
 #[tokio::test]

@@ -18,7 +18,14 @@ fn every_code_is_explained() {
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    for name in ["README.md", "ARCHITECTURE.md", "docs/import-guide.md", "docs/mapping.md", "docs/failure-modes.md"] {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/import-guide.md",
+        "docs/mapping.md",
+        "docs/failure-modes.md",
+        "docs/simulated-vendors.md",
+    ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
         let folder = folder.parent().expect("a page lies in a folder");
         let text = page(name);

@@ -1,10 +1,13 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollcall_adapters_oneroster::export::ExportVersion;
 use rollcall_adapters_oneroster::{PackageMode, SlashDates};
+use rollcall_vendor_sim::auth::ClientAuth;
+use rollcall_vendor_sim::oneroster::Quirk;
 use secrecy::SecretString;
 
 /// Keeps a class management system's rosters true
@@ -76,6 +79,9 @@ pub(crate) enum Command {
     Db(Db),
     /// Write a synthetic district as OneRoster CSV
     Generate(Generate),
+    /// Run a simulated vendor over a synthetic district
+    #[command(subcommand)]
+    Simulate(Simulate),
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +299,151 @@ pub(crate) struct Generate {
     pub(crate) version: Version,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Simulate {
+    /// A student information system that serves OneRoster over REST
+    Oneroster(SimulateOneRoster),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When it listens it prints one line of JSON: {\"base_url\": …, \"config\": …}; `config` is a `[[source]]` for `rollcall.toml`.
+Ctrl-C stops it. While it runs:
+
+  curl -X POST http://127.0.0.1:8090/_sim/advance -d '{\"churn\": 0.01}'
+  curl -X POST http://127.0.0.1:8090/_sim/fault -d '{\"kind\": \"rate_limited\", \"times\": 2, \"retry_after\": 1}'
+  curl http://127.0.0.1:8090/_sim/status
+
+Examples:
+  rollcall simulate oneroster --students 2000 --seed 7
+  rollcall simulate oneroster --students 2000 --version 1.1 --auth oauth1
+  rollcall simulate oneroster --data export --quirk no-totals,no-links")]
+pub(crate) struct SimulateOneRoster {
+    /// Where to listen; port 0 takes any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+
+    /// How many students; the district is the one that `generate` writes with the same numbers
+    #[arg(long, value_name = "N", required_unless_present = "data")]
+    pub(crate) students: Option<u32>,
+
+    /// The number that decides all names and timetables
+    #[arg(long, value_name = "S", default_value_t = 1, conflicts_with = "data")]
+    pub(crate) seed: u64,
+
+    /// How many times the district has changed since it began
+    #[arg(long, value_name = "G", default_value_t = 0, conflicts_with = "data")]
+    pub(crate) generation: u32,
+
+    /// How much of the district changes from one generation to the next
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = share, conflicts_with = "data")]
+    pub(crate) churn: f64,
+
+    /// The version of OneRoster [default: 1.2, or the package's]
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub(crate) version: Option<Version>,
+
+    /// Serve this folder of OneRoster CSV files instead of a district
+    #[arg(long, value_name = "DIR", conflicts_with = "students")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// How clients show who they are
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t)]
+    pub(crate) auth: SimulatedAuth,
+
+    /// The client id, or consumer key
+    #[arg(long, value_name = "ID", default_value = "rollcall")]
+    pub(crate) client_id: String,
+
+    /// A file with the client secret, consumer secret or token [default: a new one, in a file that the source names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// Where clients state their secret when they ask for a token
+    #[arg(long, value_name = "PLACE", value_enum, default_value_t)]
+    pub(crate) client_auth: SimulatedClientAuth,
+
+    /// How many seconds a token lives
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) token_ttl: u32,
+
+    /// The largest page; a larger limit is silently cut
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_limit: u32,
+
+    /// What the server leaves out or does not understand
+    #[arg(long, value_name = "QUIRK", value_enum, value_delimiter = ',')]
+    pub(crate) quirk: Vec<SimulatedQuirk>,
+
+    /// Never compress
+    #[arg(long)]
+    pub(crate) no_gzip: bool,
+}
+
+/// How clients of a simulated vendor show who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SimulatedAuth {
+    /// OAuth 2 client credentials
+    #[default]
+    Oauth2,
+    /// OAuth 1.0a, signed with HMAC-SHA1 or HMAC-SHA256; OneRoster 1.1 only
+    Oauth1,
+    /// One bearer token for ever
+    Bearer,
+}
+
+/// Where clients state their secret when they ask for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SimulatedClientAuth {
+    /// In the header or in the form
+    #[default]
+    Either,
+    /// With HTTP Basic only
+    Basic,
+    /// In the form only
+    Body,
+}
+
+impl From<SimulatedClientAuth> for ClientAuth {
+    fn from(place: SimulatedClientAuth) -> Self {
+        match place {
+            SimulatedClientAuth::Either => Self::Either,
+            SimulatedClientAuth::Basic => Self::Basic,
+            SimulatedClientAuth::Body => Self::Body,
+        }
+    }
+}
+
+/// What a simulated server leaves out or does not understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulatedQuirk {
+    /// No `X-Total-Count`
+    NoTotals,
+    /// No `Link`
+    NoLinks,
+    /// `filter` changes nothing
+    IgnoresFilter,
+    /// `filter` is answered with 400
+    RefusesFilter,
+    /// `sort` changes nothing
+    IgnoresSort,
+    /// What is deleted vanishes without a tombstone
+    NoTombstones,
+}
+
+impl From<SimulatedQuirk> for Quirk {
+    fn from(quirk: SimulatedQuirk) -> Self {
+        match quirk {
+            SimulatedQuirk::NoTotals => Self::NoTotals,
+            SimulatedQuirk::NoLinks => Self::NoLinks,
+            SimulatedQuirk::IgnoresFilter => Self::IgnoresFilter,
+            SimulatedQuirk::RefusesFilter => Self::RefusesFilter,
+            SimulatedQuirk::IgnoresSort => Self::IgnoresSort,
+            SimulatedQuirk::NoTombstones => Self::NoTombstones,
+        }
+    }
+}
+
 /// A version of OneRoster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Version {
@@ -310,6 +461,22 @@ impl From<Version> for ExportVersion {
             Version::V1p1 => Self::V1_1,
             Version::V1p2 => Self::V1_2,
         }
+    }
+}
+
+impl From<Version> for rollcall_vendor_sim::oneroster::Version {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V1p1 => Self::V1_1,
+            Version::V1p2 => Self::V1_2,
+        }
+    }
+}
+
+impl Command {
+    /// Whether the command hears Ctrl-C itself, and ends as it should.
+    pub(crate) const fn hears_ctrl_c(&self) -> bool {
+        matches!(self, Self::Simulate(_))
     }
 }
 

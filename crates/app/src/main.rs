@@ -32,12 +32,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::fatal(&cli, &anyhow::Error::new(error).context("cannot start threads")).into(),
     };
+    let hears_ctrl_c = cli.command.hears_ctrl_c();
     // The command has a task of its own, so that Ctrl-C is heard while it is busy.
     let command = runtime.spawn(commands::run(cli));
     let exit = runtime.block_on(async {
         tokio::select! {
             exit = command => exit.unwrap_or(Exit::Failed),
-            interrupted = tokio::signal::ctrl_c() => {
+            interrupted = tokio::signal::ctrl_c(), if !hears_ctrl_c => {
                 if interrupted.is_err() {
                     output::note("warning: Ctrl-C cannot be caught here");
                 }

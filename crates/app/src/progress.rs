@@ -39,6 +39,20 @@ impl Meter {
         bar.enable_steady_tick(Duration::from_millis(120));
         Self { shown: Shown::Bar(bar) }
     }
+
+    /// Shows a message in place of the last one.
+    pub(crate) fn say(&self, message: String) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.set_message(message),
+            Shown::Lines { name, last } => {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    output::note(&format!("{name}: {message}"));
+                }
+            }
+        }
+    }
 }
 
 impl Drop for Meter {
@@ -56,15 +70,6 @@ impl Progress for Meter {
             ProgressEvent::Checking => "checking references".to_owned(),
             ProgressEvent::Applying { changes } => format!("applying {changes} changes"),
         };
-        match &self.shown {
-            Shown::Bar(bar) => bar.set_message(message),
-            Shown::Lines { name, last } => {
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                if last.elapsed() >= LINE_EVERY {
-                    *last = Instant::now();
-                    output::note(&format!("{name}: {message}"));
-                }
-            }
-        }
+        self.say(message);
     }
 }

@@ -559,7 +559,7 @@ async fn users_and_roles_may_come_apart_and_each_leaves_the_other_alone() {
     assert_eq!((report.counts[Kind::Users].updated, role_names(&store, "u").len()), (1, 2));
     assert_received_adds_up(&report, 0);
     let gone = OwnedChange::Role {
-        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        change: RoleChange::Delete { user: Some(id("u")), role: id("r1") },
         modified_ms: None,
         location: location(4),
     };
@@ -615,7 +615,7 @@ async fn a_user_that_is_deleted_together_with_its_roles_is_deleted() {
     delta(&store, vec![upsert(org("school")), without_roles(user("u")), owned_role("u", "r1", "teacher", "school")])
         .await;
     let role_gone = Item::Owned(OwnedChange::Role {
-        change: RoleChange::Delete { user: id("u"), role: id("r1") },
+        change: RoleChange::Delete { user: Some(id("u")), role: id("r1") },
         modified_ms: None,
         location: location(4),
     });
@@ -711,4 +711,359 @@ async fn records_that_break_a_rule_of_their_own_are_refused() {
 fn a_blank_sourced_id_cannot_be_made() {
     assert!(SourcedId::new("").is_err());
     assert!(serde_json::from_str::<SourcedId>("\"\"").is_err());
+}
+
+fn put_role(user: &str, vendor_id: &str, name: &str, modified_ms: Option<i64>) -> Item {
+    let change = RoleChange::Put { user: id(user), role: role(name, Some("school"), Some(vendor_id)) };
+    Item::Owned(OwnedChange::Role { change, modified_ms, location: location(3) })
+}
+
+fn delete_role(user: Option<&str>, vendor_id: &str, modified_ms: Option<i64>) -> Item {
+    let change = RoleChange::Delete { user: user.map(id), role: id(vendor_id) };
+    Item::Owned(OwnedChange::Role { change, modified_ms, location: location(4) })
+}
+
+/// Changes of roles, and of nothing else unless it is among the items.
+async fn role_delta(store: &MemoryStore, items: Vec<Item>) -> RunReport {
+    let mut script = Script::new(Coverage::Delta, items);
+    script.summary.roles = Some(Coverage::Delta);
+    let report = sync_with(store, &script, &mass()).await;
+    assert_received_adds_up(&report, 0);
+    report
+}
+
+async fn store_with_user() -> MemoryStore {
+    let store = MemoryStore::default();
+    role_delta(&store, vec![upsert(org("school")), without_roles(user("u"))]).await;
+    store
+}
+
+#[tokio::test]
+async fn r4_a_role_older_than_the_newest_accepted_one_is_stale() {
+    let store = store_with_user().await;
+    role_delta(&store, vec![put_role("u", "r1", "teacher", Some(2_000))]).await;
+    let feed = store.feed_len();
+    let report = role_delta(&store, vec![put_role("u", "r1", "aide", Some(1_999))]).await;
+    assert_eq!((report.counts[Kind::Users].stale, report.counts[Kind::Users].updated), (1, 0));
+    let report = role_delta(&store, vec![delete_role(Some("u"), "r1", Some(1_999))]).await;
+    assert_eq!((report.counts[Kind::Users].stale, store.feed_len()), (1, feed));
+    assert_eq!(role_names(&store, "u"), ["teacher"]);
+
+    // Another role has a date of its own; blank is never stale; equal is not older.
+    role_delta(&store, vec![put_role("u", "r2", "aide", Some(1))]).await;
+    assert_eq!(role_names(&store, "u").len(), 2);
+    role_delta(&store, vec![delete_role(Some("u"), "r2", None)]).await;
+    role_delta(&store, vec![put_role("u", "r1", "proctor", Some(2_000))]).await;
+    assert_eq!(role_names(&store, "u"), ["proctor"]);
+
+    // A deleted role keeps its date, so that an older row does not bring it back.
+    role_delta(&store, vec![delete_role(Some("u"), "r1", Some(3_000))]).await;
+    let report = role_delta(&store, vec![put_role("u", "r1", "teacher", Some(2_500))]).await;
+    assert_eq!((report.counts[Kind::Users].stale, role_names(&store, "u").len()), (1, 0));
+    role_delta(&store, vec![put_role("u", "r1", "teacher", Some(3_000))]).await;
+    assert_eq!(role_names(&store, "u"), ["teacher"]);
+
+    // A complete list of roles does not care.
+    let change = OwnedChange::Role {
+        change: RoleChange::Put { user: id("u"), role: role("aide", Some("school"), Some("r1")) },
+        modified_ms: Some(1),
+        location: location(3),
+    };
+    let mut script = Script::new(Coverage::Absent, vec![Item::Owned(change)]);
+    script.summary.roles = Some(Coverage::Snapshot);
+    sync_with(&store, &script, &mass()).await;
+    assert_eq!(role_names(&store, "u"), ["aide"]);
+}
+
+#[tokio::test]
+async fn r8_a_role_waits_for_its_user() {
+    let store = MemoryStore::default();
+    let report = role_delta(
+        &store,
+        vec![upsert(org("school")), put_role("u", "r1", "teacher", Some(5)), put_role("u", "r2", "aide", None)],
+    )
+    .await;
+    assert_eq!(report.counts[Kind::Users].rejected, 2);
+    assert_eq!(store.rejects()[0].findings[0].code, Code::RefMissing);
+    assert_eq!(store.rejects()[0].record.as_ref().unwrap()["userSourcedId"], "u");
+
+    // A newer row of the same role takes its place, an older one does not, and a deletion ends the waiting.
+    role_delta(&store, vec![put_role("u", "r1", "principal", Some(6)), put_role("u", "r3", "aide", None)]).await;
+    let report = role_delta(&store, vec![put_role("u", "r1", "student", Some(5)), delete_role(None, "r3", None)]).await;
+    assert_eq!((report.counts[Kind::Users].stale, report.counts[Kind::Users].unchanged), (1, 1));
+
+    let report = role_delta(&store, vec![without_roles(user("u"))]).await;
+    assert_eq!((report.counts[Kind::Users].created, role_names(&store, "u").len()), (1, 2));
+    assert!(role_names(&store, "u").contains(&"principal".to_owned()));
+    assert!(codes(&report).contains(&Code::RefHealed));
+    assert!(store.book("u").unwrap().waiting.is_empty());
+    // The date came along.
+    let report = role_delta(&store, vec![put_role("u", "r1", "student", Some(5))]).await;
+    assert_eq!(report.counts[Kind::Users].stale, 1);
+}
+
+#[tokio::test]
+async fn r8_a_user_who_comes_with_all_roles_or_a_complete_list_without_them_ends_the_waiting() {
+    for complete in [false, true] {
+        let store = MemoryStore::default();
+        role_delta(&store, vec![upsert(org("school")), put_role("u", "r1", "teacher", None)]).await;
+        if complete {
+            let mut script = Script::new(Coverage::Absent, vec![]);
+            script.summary.roles = Some(Coverage::Snapshot);
+            sync_with(&store, &script, &mass()).await;
+            role_delta(&store, vec![without_roles(user("u"))]).await;
+        } else {
+            delta(&store, vec![upsert(user("u"))]).await;
+        }
+        assert!(role_names(&store, "u").is_empty(), "{complete}");
+        assert!(store.book("u").is_none());
+    }
+}
+
+#[tokio::test]
+async fn r8_a_role_does_not_keep_a_user_who_is_missing_from_a_complete_roster() {
+    let store = store_with_user().await;
+    let mut script = Script::new(Coverage::Snapshot, vec![upsert(org("school")), put_role("u", "r1", "teacher", None)]);
+    for _ in 0..2 {
+        sync_with(&store, &script, &mass()).await;
+        assert!(!store.is_live(Kind::Users, "u"));
+        assert_eq!(store.book("u").unwrap().waiting.len(), 1);
+    }
+    script.items.lock().unwrap().push(without_roles(user("u")));
+    script.summary.roles = Some(Coverage::Delta);
+    sync_with(&store, &script, &mass()).await;
+    assert_eq!(role_names(&store, "u"), ["teacher"]);
+}
+
+#[tokio::test]
+async fn r5_an_unreadable_role_row_of_a_complete_list_ends_no_waiting() {
+    for of_user in [Some("u"), None] {
+        let store = MemoryStore::default();
+        role_delta(&store, vec![upsert(org("school")), put_role("u", "r1", "teacher", None)]).await;
+        let Item::Reject(reject) = unreadable(Kind::Users, of_user) else { panic!() };
+        let items = vec![upsert(org("school")), Item::Reject(Reject { is_part: true, ..reject })];
+        sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+        assert_eq!(store.book("u").unwrap().waiting.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_deleted_by_its_own_id_alone() {
+    let store = store_with_user().await;
+    role_delta(&store, vec![put_role("u", "r1", "teacher", Some(5)), put_role("u", "r2", "aide", None)]).await;
+    let report = role_delta(&store, vec![delete_role(None, "r1", Some(4))]).await;
+    assert_eq!((report.counts[Kind::Users].stale, role_names(&store, "u").len()), (1, 2));
+    let report = role_delta(&store, vec![delete_role(None, "r1", Some(6))]).await;
+    assert_eq!((report.counts[Kind::Users].updated, role_names(&store, "u")), (1, vec!["aide".to_owned()]));
+    let feed = store.feed_len();
+    let report = role_delta(&store, vec![delete_role(None, "r9", None)]).await;
+    assert_eq!((report.counts[Kind::Users].received, report.counts[Kind::Users].unchanged), (1, 1));
+    assert_eq!(store.feed_len(), feed);
+}
+
+/// Makes the run twice, and says whether the second one left everything alone.
+async fn is_stable(store: &MemoryStore, script: &Script) -> bool {
+    sync_with(store, script, &mass()).await;
+    let before = (store.rows(), store.feed_len(), store.books());
+    sync_with(store, script, &mass()).await;
+    before == (store.rows(), store.feed_len(), store.books())
+}
+
+#[tokio::test]
+async fn r1_a_refused_record_keeps_nothing_when_what_is_stored_of_it_goes_with_its_class() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let items = vec![
+        upsert(org("school")),
+        upsert(user("ada")),
+        delete(Kind::Classes, "class"),
+        upsert(enrollment("e-ben", "class", "ben")),
+    ];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.coverage[Kind::Classes] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Users, "ben"));
+}
+
+#[tokio::test]
+async fn r1_what_a_record_required_that_was_accepted_and_then_refused_is_not_kept() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    // The enrollment comes before anybody knows that the class goes with its school.
+    let items = vec![
+        upsert(user("ada")),
+        upsert(class("other", "school")),
+        upsert(enrollment("e-new", "other", "ben")),
+        delete(Kind::Orgs, "school"),
+    ];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.coverage[Kind::Orgs] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Users, "ben"));
+}
+
+#[tokio::test]
+async fn r1_what_is_missing_and_goes_with_its_parent_is_missing_the_first_time() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let items = vec![
+        upsert(user("ada")),
+        upsert(user("ben")),
+        upsert(enrollment("e-ada", "class", "ada")),
+        delete(Kind::Orgs, "school"),
+    ];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.coverage[Kind::Orgs] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert_eq!(store.row(Kind::Classes, "class").deleted, Some(DeleteReason::Absent));
+}
+
+#[tokio::test]
+async fn r1_a_school_is_kept_for_a_class_that_only_enrollments_of_the_run_refer_to() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut script = Script::new(Coverage::Snapshot, upserts(roster_without(&["school", "class"])));
+    script.summary.coverage[Kind::Classes] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(store.is_live(Kind::Orgs, "school") && store.is_live(Kind::Enrollments, "e-ada"));
+}
+
+#[tokio::test]
+async fn r1_a_replayed_record_keeps_nothing_that_is_absent() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster_without(&["ben"])).await;
+    let mut script = Script::new(Coverage::Snapshot, upserts(vec![org("school").into(), user("ben").into()]));
+    script.summary.coverage[Kind::Enrollments] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Classes, "class"));
+    assert!(store.find(Kind::Enrollments, "e-ben").is_none());
+    assert_eq!(store.pending_len(), 1, "it waits on");
+}
+
+#[tokio::test]
+async fn r1_new_ids_of_the_roles_of_a_changed_user_are_learnt_in_the_same_run() {
+    let store = store_with_user().await;
+    role_delta(&store, vec![put_role("u", "r1", "teacher", None)]).await;
+    let mut renamed = user("u");
+    renamed.given_name = Some("Renamed".into());
+    let mut script = Script::new(Coverage::Delta, vec![without_roles(renamed), put_role("u", "r9", "teacher", None)]);
+    script.summary.roles = Some(Coverage::Delta);
+    assert!(is_stable(&store, &script).await);
+    let Record::Users(stored) = store.row(Kind::Users, "u").record else { panic!() };
+    assert_eq!(stored.roles[0].sourced_id, Some(id("r9")));
+}
+
+#[tokio::test]
+async fn r1_repeated_rows_that_come_before_what_they_require_are_one_record() {
+    let store = MemoryStore::default();
+    let items = vec![upsert(demographics("u")), upsert(demographics("u")), upsert(user("u"))];
+    let script = Script::new(Coverage::Snapshot, items);
+    assert!(is_stable(&store, &script).await);
+    assert!(store.is_live(Kind::Demographics, "u"));
+}
+
+#[tokio::test]
+async fn what_was_accepted_on_a_new_record_that_the_source_then_deletes_is_refused() {
+    let store = MemoryStore::default();
+    let items = vec![upsert(org("school")), upsert(class("class", "school")), delete(Kind::Orgs, "school")];
+    let script = Script::new(Coverage::Delta, items);
+    assert!(is_stable(&store, &script).await);
+    assert!(store.rows().is_empty());
+    assert_eq!(store.rejects()[0].findings[0].code, Code::RefMissing);
+}
+
+#[tokio::test]
+async fn what_was_accepted_on_an_earlier_state_of_a_record_is_refused_with_its_last_one() {
+    let store = MemoryStore::default();
+    let items = vec![
+        upsert(org("school")),
+        upsert(class("class", "school")),
+        upsert(user("u")),
+        upsert(enrollment("e", "class", "u")),
+        upsert(class("class", "nowhere")),
+    ];
+    let mut script = Script::new(Coverage::Delta, items);
+    script.capabilities.repeats = Repeats::LastWins;
+    assert!(is_stable(&store, &script).await);
+    assert!(store.find(Kind::Enrollments, "e").is_none());
+}
+
+#[tokio::test]
+async fn the_last_of_successive_states_counts_though_it_repeats_the_first() {
+    let store = MemoryStore::default();
+    let mut other = org("school");
+    other.name = "Another name".into();
+    let items = vec![upsert(org("school")), upsert(other), upsert(org("school"))];
+    let mut script = Script::new(Coverage::Delta, items);
+    script.capabilities.repeats = Repeats::LastWins;
+    assert!(is_stable(&store, &script).await);
+    assert_eq!(store.row(Kind::Orgs, "school").record, Record::from(org("school")));
+}
+
+#[tokio::test]
+async fn r4_an_older_row_of_a_deleted_record_does_not_make_it_there_for_others() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    delta(&store, vec![delete_at(Kind::Users, "ben", Some(5))]).await;
+    let items = vec![upsert_at(user("ben"), Some(4), 2), upsert(enrollment("e-new", "class", "ben"))];
+    let report = delta(&store, items).await;
+    assert_eq!((report.counts[Kind::Users].stale, report.counts[Kind::Enrollments].rejected), (1, 1));
+}
+
+#[tokio::test]
+async fn r1_a_further_row_that_is_refused_keeps_nothing_beside_the_accepted_one() {
+    let store = MemoryStore::default();
+    snapshot(&store, vec![org("school").into(), org("other").into(), class("class", "school").into()]).await;
+    let items = vec![upsert(org("other")), upsert(class("class", "other")), unreadable(Kind::Classes, Some("class"))];
+    let script = Script::new(Coverage::Snapshot, items);
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Orgs, "school"));
+}
+
+#[tokio::test]
+async fn a_record_that_waits_and_is_refused_in_another_row_is_decided_once() {
+    let store = MemoryStore::default();
+    let items = vec![
+        upsert(demographics("u")),
+        unreadable(Kind::Demographics, Some("u")),
+        upsert(demographics("u")),
+        upsert(user("u")),
+    ];
+    for repeats in [Repeats::Conflict, Repeats::LastWins] {
+        let mut script = Script::new(Coverage::Delta, items.clone());
+        script.capabilities.repeats = repeats;
+        assert_received_adds_up(&sync_with(&store, &script, &mass()).await, 0);
+    }
+    assert!(store.is_live(Kind::Demographics, "u"));
+}
+
+#[tokio::test]
+async fn r4_the_newest_date_of_repeated_records_counts() {
+    for repeats in [Repeats::Conflict, Repeats::LastWins] {
+        let store = MemoryStore::default();
+        let items =
+            vec![upsert_at(user("u"), Some(1), 2), upsert_at(user("u"), Some(3), 3), upsert_at(user("u"), Some(2), 4)];
+        let mut script = Script::new(Coverage::Snapshot, items);
+        script.capabilities.repeats = repeats;
+        assert!(is_stable(&store, &script).await);
+        assert_eq!(store.row(Kind::Users, "u").modified_ms, Some(3));
+    }
+}
+
+#[tokio::test]
+async fn r1_a_replayed_record_keeps_nothing_for_a_taken_back_one_either() {
+    let store = MemoryStore::default();
+    snapshot(&store, vec![org("school").into(), user("u").into(), class("class", "school").into()]).await;
+    delta(&store, vec![upsert(enrollment("waits", "new", "u"))]).await;
+    let items = vec![
+        upsert(org("school")),
+        upsert(class("class", "school")),
+        upsert(class("new", "school")),
+        upsert(enrollment("twice", "class", "u")),
+        upsert(enrollment("twice", "new", "u")),
+    ];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.coverage[Kind::Enrollments] = Coverage::Delta;
+    assert!(is_stable(&store, &script).await);
+    assert!(!store.is_live(Kind::Users, "u"));
 }

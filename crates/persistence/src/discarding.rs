@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use rollcall_domain::ports::{
-    Applied, ChangeEntry, ChildKey, Commit, DanglingLink, Fetched, KeptPlan, Lease, NewRun, Pages, RejectRow,
+    Applied, ChangeEntry, ChildKey, Commit, DanglingLink, Fetched, KeptPlan, Lease, NewRun, Pages, RejectRow, RoleBook,
     RosterStore, RunFilter, RunOutcome, RunRow, SourceRow, SourceState, StagedChange, StoreError, StoredFingerprint,
 };
 use rollcall_domain::{Kind, PendingRecord, Record, RefField, Reject, RunId, SourceId, SourcedId};
@@ -144,6 +144,22 @@ impl RosterStore for DiscardingStore {
 
     fn pending(&self, _source: SourceId, _kind: Kind) -> Pages<PendingRecord> {
         nothing()
+    }
+
+    async fn role_books(&self, _source: SourceId, _users: &[SourcedId]) -> Result<Vec<RoleBook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn waiting_roles(&self, _source: SourceId) -> Pages<RoleBook> {
+        nothing()
+    }
+
+    async fn role_holders(
+        &self,
+        _source: SourceId,
+        _roles: &[SourcedId],
+    ) -> Result<Vec<(SourcedId, SourcedId)>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn records(&self, _source: SourceId, _kind: Kind) -> Pages<Record> {

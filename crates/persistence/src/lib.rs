@@ -6,7 +6,8 @@
 //! - `layout` is the catalogue of the seven kinds, and `rows` turns records into rows and back;
 //! - `staging` puts a run's changes aside where they lock nothing, `merge` applies them in one transaction, and
 //!   `load` makes the first import fast;
-//! - `reads` and `book` answer questions about records, and about sources, runs and plans;
+//! - `reads` and `book` answer questions about records, and about sources, runs and plans; `role_books` keeps what is
+//!   remembered of users' roles beside the roles themselves;
 //! - `connection` is the one place that tells the engines apart statement by statement; `sqlite` and `postgres` hold what
 //!   only one of them does, and `error` reads what they say when something goes wrong.
 //!
@@ -32,6 +33,7 @@ mod merge;
 mod migrate;
 mod postgres;
 mod reads;
+mod role_books;
 mod rows;
 mod sqlite;
 mod staging;

@@ -429,7 +429,7 @@ impl Merge<'_> {
                         net.reason = reason.or(net.reason);
                         net.roles = roles.or_else(|| net.roles.take());
                     }
-                    Operation::Settle => {}
+                    Operation::Settle | Operation::Book(_) => {}
                 }
                 Ok(())
             },

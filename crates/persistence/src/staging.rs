@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use rollcall_domain::ports::{ChangeKind, DeleteReason, StagedChange, StoreError};
+use rollcall_domain::ports::{ChangeKind, DeleteReason, RoleBook, StagedChange, StoreError};
 use rollcall_domain::{Fingerprint, Kind, PerKind, Record, SourcedId};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ use crate::{postgres, sqlite};
 
 /// The operations that are not puts.
 pub(crate) const OPERATIONS: &str = "s_operations";
+/// The word for role books where other operations name a kind, so that withdrawing a user leaves its book alone.
+pub(crate) const BOOKS: &str = "roleBooks";
 /// External ids of the staged records of all kinds.
 pub(crate) const EXTERNAL_IDS: &str = "s_external_ids";
 /// Refused records.
@@ -43,6 +45,7 @@ pub(crate) enum Operation {
         roles: Option<Vec<rollcall_domain::entities::Role>>,
     },
     Settle,
+    Book(RoleBook),
 }
 
 /// What a run has put aside.
@@ -279,7 +282,7 @@ impl Staging {
             if let Some((kind, sourced_id, operation)) = operation(change) {
                 operations.extend([
                     Bind::int(ord),
-                    Bind::text(kind.as_str()),
+                    Bind::text(kind),
                     Bind::text(sourced_id.as_str()),
                     Bind::owned(json(&operation)),
                 ]);
@@ -410,8 +413,10 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn operation(change: &StagedChange) -> Option<(Kind, &SourcedId, Operation)> {
-    Some(match change {
+/// The operation, with the word for what it is about.
+fn operation(change: &StagedChange) -> Option<(&'static str, &SourcedId, Operation)> {
+    let (kind, sourced_id, operation) = match change {
+        StagedChange::RoleBook(book) => return Some((BOOKS, &book.user, Operation::Book(book.clone()))),
         StagedChange::Delete { kind, sourced_id, reason, modified_ms } => {
             (*kind, sourced_id, Operation::Delete { reason: *reason, modified_ms: *modified_ms })
         }
@@ -431,7 +436,8 @@ fn operation(change: &StagedChange) -> Option<(Kind, &SourcedId, Operation)> {
         ),
         StagedChange::Settle { kind, sourced_id } => (*kind, sourced_id, Operation::Settle),
         StagedChange::Put { .. } | StagedChange::Withdraw { .. } | StagedChange::Reject { .. } => return None,
-    })
+    };
+    Some((kind.as_str(), sourced_id, operation))
 }
 
 /// The columns of a kind's staging table.

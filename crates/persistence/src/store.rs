@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use rollcall_domain::ports::{
-    Applied, ChangeEntry, ChildKey, Commit, DanglingLink, Fetched, KeptPlan, Lease, NewRun, Pages, RejectRow,
+    Applied, ChangeEntry, ChildKey, Commit, DanglingLink, Fetched, KeptPlan, Lease, NewRun, Pages, RejectRow, RoleBook,
     RosterStore, RunFilter, RunOutcome, RunRow, RunStatus, SourceRow, SourceState, StagedChange, StoreError,
     StoredFingerprint,
 };
@@ -21,7 +21,7 @@ use crate::merge::{self, Merge};
 use crate::migrate::{self, MigrationStatus};
 use crate::staging::Staging;
 use crate::url::Target;
-use crate::{book, postgres, reads, sqlite};
+use crate::{book, postgres, reads, role_books, sqlite};
 
 /// How many idle connections are kept.
 const IDLE: usize = 4;
@@ -469,6 +469,7 @@ impl Inner {
             merge.pending(&commit.pending_void)?;
             merge.sequence
         };
+        role_books::apply(staging, source)?;
         let connection = &mut staging.connection;
         if erase {
             merge::erase_demographics(connection, source)?;
@@ -710,6 +711,24 @@ impl RosterStore for Database {
 
     fn pending(&self, source: SourceId, kind: Kind) -> Pages<PendingRecord> {
         self.pages(move |connection, sink| reads::pending(connection, source, kind, sink))
+    }
+
+    async fn role_books(&self, source: SourceId, users: &[SourcedId]) -> Result<Vec<RoleBook>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |inner| inner.with(|connection| role_books::of_users(connection, source, &users))).await
+    }
+
+    fn waiting_roles(&self, source: SourceId) -> Pages<RoleBook> {
+        self.pages(move |connection, sink| role_books::waiting(connection, source, sink))
+    }
+
+    async fn role_holders(
+        &self,
+        source: SourceId,
+        roles: &[SourcedId],
+    ) -> Result<Vec<(SourcedId, SourcedId)>, StoreError> {
+        let roles = roles.to_vec();
+        self.run(move |inner| inner.with(|connection| role_books::holders(connection, source, &roles))).await
     }
 
     fn records(&self, source: SourceId, kind: Kind) -> Pages<Record> {

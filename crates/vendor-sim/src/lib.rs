@@ -4,12 +4,21 @@
 //! the days that have passed. It hands out domain records kind by kind, as streams, so that a district of a million
 //! students takes no more memory than one of ten.
 //!
+//! A simulated vendor serves such a district over HTTP: [`oneroster`] is a student information system that speaks
+//! OneRoster. What vendors share is in [`server`] (faults and days on demand) and [`auth`].
+//!
 //! The crate knows no adapter, on purpose: a simulator that shared code with the adapter it tests would share its
 //! misreadings too.
 
+pub mod auth;
+mod collection;
 mod district;
+mod json;
+pub mod oneroster;
 mod random;
+pub mod server;
 mod v1_1;
 
+pub use collection::Changes;
 pub use district::{Churn, District, DistrictError};
 pub use v1_1::as_1_1_can_say;

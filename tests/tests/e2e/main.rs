@@ -10,4 +10,5 @@ mod deltas;
 mod kills;
 mod lifecycle;
 mod records;
+mod simulate;
 mod support;

@@ -41,14 +41,14 @@ impl Output {
     pub(crate) fn warn_all(
         &mut self,
         kind: Kind,
-        sourced_id: &SourcedId,
+        sourced_id: Option<&SourcedId>,
         location: &Location,
         findings: &mut Vec<Finding>,
     ) -> Result<(), CsvError> {
         for finding in findings.drain(..) {
             self.push(Item::Warning(Warning {
                 kind: Some(kind),
-                sourced_id: Some(sourced_id.clone()),
+                sourced_id: sourced_id.cloned(),
                 location: location.clone(),
                 finding,
             }))?;

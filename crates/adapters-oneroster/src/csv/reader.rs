@@ -109,7 +109,7 @@ impl Reader<'_> {
             match record {
                 Some(record) if notes.errors.is_empty() => {
                     let sourced_id = record.sourced_id().clone();
-                    output.warn_all(table.kind(), &sourced_id, &location, &mut notes.warnings)?;
+                    output.warn_all(table.kind(), Some(&sourced_id), &location, &mut notes.warnings)?;
                     output.upsert(Upsert::new(record, life.modified_ms, location, encoder))
                 }
                 _ => refuse(output, table, row, notes, location),
@@ -131,7 +131,7 @@ impl Reader<'_> {
         if file.mode == PackageMode::Bulk && roles.mode == PackageMode::Bulk {
             let mut index = self.index_roles(roles)?;
             self.user_rows(file, UserRoles::Joined(&mut index))?;
-            self.refuse_roles_of_nobody(roles, &index)?;
+            self.roles_of_nobody(&index)?;
             return Ok(None);
         }
         self.user_rows(file, UserRoles::Apart)?;
@@ -181,7 +181,7 @@ impl Reader<'_> {
                     }
                 }
             }
-            output.warn_all(Kind::Users, &sourced_id, &location, &mut notes.warnings)?;
+            output.warn_all(Kind::Users, Some(&sourced_id), &location, &mut notes.warnings)?;
             let upsert = Upsert::new(Record::from(user), life.modified_ms, location, encoder);
             if is_whole {
                 return output.upsert(upsert);
@@ -211,7 +211,7 @@ impl Reader<'_> {
             }
             let role = role::map(&mut fields);
             if let Some(role) = role.filter(|_| notes.errors.is_empty()) {
-                output.warn_all(Kind::Users, &role.user, &location, &mut notes.warnings)?;
+                output.warn_all(Kind::Users, Some(&role.user), &location, &mut notes.warnings)?;
                 index.add(role, location.position.unwrap_or_default());
                 return Ok(());
             }
@@ -225,23 +225,10 @@ impl Reader<'_> {
         Ok(index)
     }
 
-    /// Refuses role rows whose user is not in users.csv.
-    fn refuse_roles_of_nobody(&mut self, file: &SurveyedFile, index: &RolesIndex) -> Result<(), CsvError> {
+    /// Hands on role rows whose user is not in users.csv: they are refused, and wait for the user.
+    fn roles_of_nobody(&mut self, index: &RolesIndex) -> Result<(), CsvError> {
         for user in index.unseen() {
-            for (line, role) in index.of(&user).roles {
-                self.output.reject(Reject {
-                    kind: Kind::Users,
-                    sourced_id: Some(user.clone()),
-                    is_part: true,
-                    location: Location::line(&file.entry.place, line),
-                    findings: vec![Finding::on(
-                        Code::RefMissing,
-                        Column::UserSourcedId.as_str(),
-                        "the role belongs to a user who is not in users.csv; export the user, or leave the role out",
-                    )],
-                    record: Some(quote_role(&user, &role)),
-                })?;
-            }
+            put_each(self.output, index, &user, index.of(&user).roles)?;
         }
         Ok(())
     }
@@ -288,7 +275,10 @@ impl Reader<'_> {
             let Some(change) = change.filter(|_| notes.errors.is_empty()) else {
                 return refuse(output, Table::Roles, row, notes, location);
             };
-            let (RoleChange::Put { user, .. } | RoleChange::Delete { user, .. }) = &change;
+            let user = match &change {
+                RoleChange::Put { user, .. } => Some(user),
+                RoleChange::Delete { user, .. } => user.as_ref(),
+            };
             output.warn_all(Kind::Users, user, &location, &mut notes.warnings)?;
             output.push(Item::Owned(OwnedChange::Role { change, modified_ms: life.modified_ms, location }))
         })?;
@@ -343,7 +333,7 @@ fn deletion(
 ) -> Result<(), CsvError> {
     let Some(sourced_id) = sourced_id else { return refuse(output, file.table, row, notes, location) };
     let kind = file.table.kind();
-    output.warn_all(kind, &sourced_id, &location, &mut notes.warnings)?;
+    output.warn_all(kind, Some(&sourced_id), &location, &mut notes.warnings)?;
     output.delete(Deletion { kind, sourced_id, modified_ms: life.modified_ms, location })
 }
 
@@ -365,7 +355,7 @@ fn refuse(
     })
 }
 
-/// Puts the roles of a user one by one, so that a stored role whose row was refused stays as it is (R5).
+/// Puts the roles of a user one by one: each is located, and a stored role whose row was refused stays as it is (R5).
 fn put_each(
     output: &mut Output,
     index: &RolesIndex,
@@ -380,18 +370,6 @@ fn put_each(
         }))?;
     }
     Ok(())
-}
-
-fn quote_role(user: &SourcedId, role: &Role) -> serde_json::Value {
-    serde_json::json!({
-        "sourcedId": role.sourced_id,
-        "userSourcedId": user,
-        "roleType": role.role_type,
-        "role": role.role,
-        "beginDate": role.begin_date,
-        "endDate": role.end_date,
-        "orgSourcedId": role.org,
-    })
 }
 
 /// A column that was read last time and is gone now would wipe its field from every record.

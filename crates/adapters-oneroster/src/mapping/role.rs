@@ -41,11 +41,12 @@ pub(crate) fn of_user<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Rol
     })
 }
 
-/// Whose role a row takes away: the user and the role's own id.
-pub(crate) fn map_deletion<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<(SourcedId, SourcedId)> {
+/// The role that a row takes away: its own id, and whose it is where the row says so. The row is about to go, so its own
+/// id is all that it must have, as in every other file.
+pub(crate) fn map_deletion<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<(Option<SourcedId>, SourcedId)> {
     let sourced_id = fields.sourced_id();
-    let user = fields.required_reference(Column::UserSourcedId);
-    Some((user?, sourced_id?))
+    let user = fields.reference(Column::UserSourcedId);
+    Some((user, sourced_id?))
 }
 
 /// What a user is. A user without a role that can be read is refused: nobody can say what the user may do.

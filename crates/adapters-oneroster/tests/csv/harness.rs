@@ -247,6 +247,7 @@ fn render_item(item: &Item, text: &mut String) {
             writeln!(text, "put role {location} of {user}: {}", serde_json::to_string(role).unwrap()).unwrap();
         }
         Item::Owned(OwnedChange::Role { change: RoleChange::Delete { user, role }, location, .. }) => {
+            let user = user.as_ref().map_or("?", |user| user.as_str());
             writeln!(text, "delete role {location} of {user}: {role}").unwrap();
         }
         Item::Owned(other) => writeln!(text, "{other:?}").unwrap(),

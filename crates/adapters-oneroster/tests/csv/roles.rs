@@ -1,7 +1,7 @@
 //! users.csv and roles.csv of 1.2: together, and when they come apart.
 
 use rollcall_domain::Kind;
-use rollcall_domain::ports::{Coverage, Item};
+use rollcall_domain::ports::{Coverage, Item, OwnedChange, RoleChange};
 
 use crate::harness::{Files, Pulled};
 
@@ -44,11 +44,16 @@ async fn bulk_and_bulk_are_one_record() {
 }
 
 #[tokio::test]
-async fn a_role_of_a_user_who_is_not_there_is_refused() {
+async fn a_role_of_a_user_who_is_not_there_comes_apart() {
     let pulled = package().edit("roles.csv", "r3,,,u-tea", "r3,,,u-gone").pull().await;
-    assert_eq!(pulled.refused(), ["ref.missing userSourcedId roles.csv:4 u-gone"]);
-    assert_eq!(pulled.rejects()[0].kind, Kind::Users);
-    assert_eq!(pulled.rejects()[0].record.as_ref().unwrap()["role"], "principal");
+    assert!(pulled.refused().is_empty(), "whether the user is there is not for this side to say");
+    let apart: Vec<_> = pulled.items.iter().filter(|item| matches!(item, Item::Owned(_))).collect();
+    let [Item::Owned(OwnedChange::Role { change: RoleChange::Put { user, role }, modified_ms: None, location })] =
+        apart[..]
+    else {
+        panic!("{apart:?}")
+    };
+    assert_eq!((user.as_str(), role.role.as_str(), location.position), ("u-gone", "principal", Some(4)));
 }
 
 #[tokio::test]
@@ -99,6 +104,22 @@ async fn a_delta_of_roles_changes_them_one_by_one() {
     assert_eq!(pulled.summary.coverage[Kind::Users], Coverage::Snapshot);
     assert_eq!(pulled.summary.roles, Some(Coverage::Delta));
     insta::assert_snapshot!(outline(&pulled));
+}
+
+#[tokio::test]
+async fn a_role_is_deleted_by_its_own_id_and_needs_no_user() {
+    let files = package()
+        .with("manifest.csv", manifest("bulk", "delta"))
+        .with("roles.csv", "sourcedId,status,dateLastModified,userSourcedId,roleType,role,beginDate,endDate,orgSourcedId,userProfileSourcedId\nr3,tobedeleted,2026-09-01T06:00:00.000Z,,,,,,,\n");
+    let pulled = files.pull().await;
+    assert_eq!((pulled.refused(), pulled.warned()), (Vec::<String>::new(), Vec::<String>::new()));
+    let deleted = pulled.items.iter().find_map(|item| match item {
+        Item::Owned(OwnedChange::Role { change: RoleChange::Delete { user, role }, modified_ms, .. }) => {
+            Some((user.clone(), role.as_str(), *modified_ms))
+        }
+        _ => None,
+    });
+    assert_eq!(deleted, Some((None, "r3", Some(1_788_242_400_000))));
 }
 
 #[tokio::test]

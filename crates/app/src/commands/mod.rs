@@ -5,6 +5,7 @@ mod export;
 mod generate;
 mod import;
 mod runs;
+mod simulate;
 mod sources;
 mod validate;
 
@@ -66,6 +67,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Sources(arguments) => sources::run(&mut context, &arguments).await,
         Command::Db(arguments) => db::run(&mut context, &arguments).await,
         Command::Generate(arguments) => generate::run(&mut context, &arguments).await,
+        Command::Simulate(arguments) => simulate::run(&mut context, &arguments).await,
     };
     let exit = exit.and_then(|exit| context.output.finish().map(|()| exit).map_err(Into::into));
     match exit {

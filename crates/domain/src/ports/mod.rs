@@ -14,7 +14,7 @@ pub use source::{
 };
 pub use store::{
     Applied, ChangeEntry, ChangeKind, ChildKey, Commit, DanglingLink, DeleteReason, Fetched, KeptPlan, Lease, NewRun,
-    Pages, RejectRow, RosterStore, RunFilter, RunMode, RunOutcome, RunRow, RunStatus, SourceRow, SourceState,
+    Pages, RejectRow, RoleBook, RosterStore, RunFilter, RunMode, RunOutcome, RunRow, RunStatus, SourceRow, SourceState,
     StagedChange, StoreError, StoredFingerprint, StoredRecord,
 };
 

@@ -292,11 +292,12 @@ pub enum OwnedChange {
         /// Where the source says so.
         location: Location,
     },
-    /// One role of a user.
+    /// One role of a user. MUST NOT be sent of a user whom the same pull sends with roles.
     Role {
         /// The change.
         change: RoleChange,
-        /// When the source made it, in milliseconds since 1970 UTC.
+        /// When the source made it, in milliseconds since 1970 UTC. Where the pull does not cover all roles, a change
+        /// older than the newest accepted one of the same role is stale (R4).
         modified_ms: Option<i64>,
         /// Where the source says so.
         location: Location,
@@ -342,8 +343,8 @@ pub enum RoleChange {
     },
     /// The role is gone.
     Delete {
-        /// The user.
-        user: SourcedId,
+        /// The user. Where the source does not say, every user who has the role loses it.
+        user: Option<SourcedId>,
         /// The vendor's id of the role.
         role: SourcedId,
     },

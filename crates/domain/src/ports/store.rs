@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, ScopeDigest};
+use crate::entities::Role;
 use crate::report::RunReport;
 use crate::{Fingerprint, Kind, PendingRecord, PerKind, Record, RefField, Reject, RunId, SourceId, SourcedId};
 
@@ -87,6 +90,20 @@ pub trait RosterStore: Send + Sync {
 
     /// Records refused for a required reference, by kind.
     fn pending(&self, source: SourceId, kind: Kind) -> Pages<PendingRecord>;
+
+    /// What is remembered of the roles of these users, whether they are stored or not. Users of whom nothing is
+    /// remembered are left out.
+    async fn role_books(&self, source: SourceId, users: &[SourcedId]) -> Result<Vec<RoleBook>, StoreError>;
+
+    /// The books in which roles wait for their user.
+    fn waiting_roles(&self, source: SourceId) -> Pages<RoleBook>;
+
+    /// The live users who have a role with any of these vendor ids, each with the id.
+    async fn role_holders(
+        &self,
+        source: SourceId,
+        roles: &[SourcedId],
+    ) -> Result<Vec<(SourcedId, SourcedId)>, StoreError>;
 
     /// The live records of a kind, ordered by sourcedId, byte by byte. Links to records that are not live are left
     /// out, and an enrollment's school is its class's.
@@ -391,6 +408,31 @@ pub struct DanglingLink {
     pub target: SourcedId,
 }
 
+/// What is remembered of a user's roles beside the roles themselves, where the source sends changes of single roles.
+/// Bookkeeping: no part of the roster, of its fingerprints or of the feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleBook {
+    /// The user, who need not be stored.
+    pub user: SourcedId,
+    /// The newest date of each role by the vendor's id of it, in milliseconds since 1970 UTC; of deleted roles and of
+    /// those that wait too (R4).
+    pub dates: BTreeMap<SourcedId, i64>,
+    /// Roles that were refused because the user was not there, to be applied when the user arrives (R8).
+    pub waiting: Vec<Role>,
+}
+
+impl RoleBook {
+    /// A book in which nothing is written.
+    pub const fn new(user: SourcedId) -> Self {
+        Self { user, dates: BTreeMap::new(), waiting: Vec::new() }
+    }
+
+    /// Whether nothing is written in it.
+    pub fn is_empty(&self) -> bool {
+        self.dates.is_empty() && self.waiting.is_empty()
+    }
+}
+
 /// A change that a run puts aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StagedChange {
@@ -446,8 +488,11 @@ pub enum StagedChange {
         /// A stronger reason why it is deleted: a record that went with its parent and has now been deleted itself.
         reason: Option<DeleteReason>,
         /// The vendor's ids of a user's roles, if they alone changed.
-        roles: Option<Vec<crate::entities::Role>>,
+        roles: Option<Vec<Role>>,
     },
+    /// What is remembered of a user's roles from now on, in place of what was. An empty book is as good as none. A
+    /// withdrawal of the user leaves it alone.
+    RoleBook(RoleBook),
     /// A refused record.
     Reject {
         /// The report of it.

@@ -1,13 +1,15 @@
 //! What goes because it is absent, what goes with it, and what comes back (R5, R6, R7), and whether that may happen
 //! without a person (R9).
 
+use std::collections::HashSet;
+
 use futures::StreamExt;
 
 use super::Failure;
 use super::guards::Impact;
 use super::session::{FETCH_BATCH, Session, touch};
 use super::table::{Entry, Flags, flag};
-use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange};
+use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange, StoredFingerprint};
 use crate::vocabulary::OrgType;
 use crate::{Code, Finding, Kind, Record, RefField, SourcedId};
 
@@ -22,24 +24,31 @@ pub(super) struct Deletions {
 impl Session<'_> {
     /// Works out what the run deletes and brings back beyond what the source said in so many words.
     pub(super) async fn derive_deletions(&mut self, summary: &PullSummary) -> Result<Deletions, Failure> {
+        // What the source deletes in so many words goes first, with what cannot be without it: only what is left can keep
+        // an absent record.
         let mut gone = std::mem::take(&mut self.later.deleted);
-        // From the last kind to the first: a record that stays because others refer to it keeps what it refers to.
+        self.cascade(&gone, summary).await?;
         let any_snapshot = summary.coverage.iter().any(|(_, coverage)| *coverage == Coverage::Snapshot);
+        if any_snapshot {
+            self.look_again_at_the_doubtful().await?;
+        }
+        // From the last kind to the first: a record that stays because others refer to it keeps what it refers to.
+        let mut absent = Vec::new();
         for kind in Kind::ALL.into_iter().rev() {
             if any_snapshot {
                 self.keep_parents_of_refused(kind).await?;
             }
             if summary.coverage[kind] == Coverage::Snapshot {
-                self.derive_absent(kind, &mut gone).await?;
+                self.derive_absent(kind, &mut absent).await?;
             }
         }
-        let mut deletions = Deletions {
+        self.cascade(&absent, summary).await?;
+        gone.append(&mut absent);
+        let deletions = Deletions {
             schools_and_districts: self.count_schools(&gone).await?,
-            sessions_in_use: 0,
+            sessions_in_use: self.count_sessions_in_use(&gone).await?,
             any: !gone.is_empty(),
         };
-        self.cascade(&gone).await?;
-        deletions.sessions_in_use = self.count_sessions_in_use(&gone).await?;
         for kind in Kind::ALL {
             self.revive(kind, summary.coverage[kind]).await?;
         }
@@ -78,7 +87,9 @@ impl Session<'_> {
         let mut retained = Vec::new();
         let mut pages = self.store.fingerprints(self.source, kind);
         while let Some(page) = pages.next().await {
-            for stored in page? {
+            let page = page?;
+            self.keep_what_referred_to_records_require(kind, &page, is_absent).await?;
+            for stored in page {
                 let sourced_id = stored.sourced_id;
                 let Some(entry) = self.entry(kind, &sourced_id).copied() else { continue };
                 if is_absent(&entry) && entry.has(flag::REFERENCED) {
@@ -98,9 +109,93 @@ impl Session<'_> {
         self.retain(kind, retained).await
     }
 
+    /// A class that enrollments of this run refer to stays, and so does its school. Where classes come as a whole too,
+    /// that is known by now; where they do not, the absent schools are asked for theirs.
+    async fn keep_what_referred_to_records_require(
+        &mut self,
+        kind: Kind,
+        page: &[StoredFingerprint],
+        is_absent: impl Fn(&Entry) -> bool,
+    ) -> Result<(), Failure> {
+        let is_between = |kind: Kind| RefField::ALL.iter().any(|field| field.is_required() && field.target() == kind);
+        for field in RefField::ALL {
+            if !field.is_required() || field.target() != kind || !is_between(field.holder()) {
+                continue;
+            }
+            let unheld = |entry: &Entry| is_absent(entry) && !entry.has(flag::REFERENCED);
+            let ids: Vec<_> = page
+                .iter()
+                .map(|stored| &stored.sourced_id)
+                .filter(|id| self.entry(kind, id).is_some_and(unheld))
+                .cloned()
+                .collect();
+            for chunk in ids.chunks(FETCH_BATCH) {
+                self.flush().await?;
+                for holder in self.store.holders(self.source, self.run, field, chunk).await? {
+                    let is_kept = |entry: &Entry| entry.has(flag::REFERENCED) && entry.is_there();
+                    if self.entry(field.holder(), &holder.sourced_id).is_some_and(is_kept) {
+                        self.entry_mut(kind, &holder.target).set(flag::REFERENCED);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that what a record requires may be referred to by nobody any more: it was accepted and is taken back.
+    pub(super) fn doubt_required_by(&mut self, record: &Record) {
+        record.each_reference(|reference| {
+            if reference.field.is_required() {
+                self.later.doubtful.insert((reference.field.target(), reference.target.clone()));
+            }
+        });
+    }
+
+    /// Finds out whether what taken back records referred to is still referred to by others of this run.
+    async fn look_again_at_the_doubtful(&mut self) -> Result<(), Failure> {
+        let mut doubtful: Vec<_> = std::mem::take(&mut self.later.doubtful)
+            .into_iter()
+            .filter(|(kind, id)| self.entry(*kind, id).is_some_and(|entry| entry.was_live() && !entry.has(flag::SEEN)))
+            .collect();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        doubtful.sort_unstable();
+        self.flush().await?;
+        for field in RefField::ALL.into_iter().filter(|field| field.is_required()) {
+            let targets: Vec<_> =
+                doubtful.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
+            for chunk in targets.chunks(FETCH_BATCH) {
+                let holders = self.store.holders(self.source, self.run, field, chunk).await?;
+                let still: HashSet<_> = holders
+                    .into_iter()
+                    .filter(|holder| self.refers(field.holder(), &holder.sourced_id))
+                    .map(|holder| (field.target(), holder.target))
+                    .collect();
+                doubtful.retain(|target| !still.contains(target));
+            }
+        }
+        for (kind, id) in doubtful {
+            self.entry_mut(kind, &id).clear(flag::REFERENCED);
+        }
+        Ok(())
+    }
+
+    /// Whether the source sent a record that is accepted, or that came back because it was sent.
+    fn refers(&self, kind: Kind, id: &SourcedId) -> bool {
+        let is_kept = |entry: &Entry| {
+            let came_back = entry.has(flag::REVIVED) && entry.has(flag::REJECTED);
+            (entry.is_accepted() || came_back) && !entry.has(flag::GONE)
+        };
+        self.entry(kind, id).is_some_and(is_kept) && !self.later.replayed.contains(&(kind, id.clone()))
+    }
+
     /// A refused record is not an absent one (R5): what is stored of it stays, and so does what that requires.
     async fn keep_parents_of_refused(&mut self, kind: Kind) -> Result<(), Failure> {
-        let stays = |entry: &Entry| entry.was_live() && entry.has(flag::REJECTED);
+        // One of several rows of an id may be accepted; what that one requires is known.
+        let stays = |entry: &Entry| {
+            entry.was_live() && entry.has(flag::REJECTED) && !entry.has(flag::GONE) && !entry.is_accepted()
+        };
         if !self.table(kind).is_some_and(|table| table.iter().any(stays)) {
             return Ok(());
         }
@@ -151,7 +246,7 @@ impl Session<'_> {
     }
 
     /// Deletes what cannot be without what is gone.
-    async fn cascade(&mut self, gone: &[(Kind, SourcedId)]) -> Result<(), Failure> {
+    async fn cascade(&mut self, gone: &[(Kind, SourcedId)], summary: &PullSummary) -> Result<(), Failure> {
         let mut parents: Vec<_> = gone.to_vec();
         while !parents.is_empty() {
             let mut further = Vec::new();
@@ -159,7 +254,7 @@ impl Session<'_> {
                 let of_kind: Vec<_> =
                     parents.iter().filter(|(kind, _)| *kind == field.target()).map(|(_, id)| id.clone()).collect();
                 for chunk in of_kind.chunks(FETCH_BATCH) {
-                    self.cascade_along(field, chunk, &mut further).await?;
+                    self.cascade_along(field, chunk, summary, &mut further).await?;
                 }
             }
             parents = further;
@@ -171,6 +266,7 @@ impl Session<'_> {
         &mut self,
         field: RefField,
         parents: &[SourcedId],
+        summary: &PullSummary,
         further: &mut Vec<(Kind, SourcedId)>,
     ) -> Result<(), Failure> {
         let kind = field.holder();
@@ -179,7 +275,7 @@ impl Session<'_> {
         let children = self.store.holders(self.source, self.run, field, parents).await?;
         let accepted: Vec<_> = children
             .iter()
-            .filter(|child| self.flags(kind, &child.sourced_id) & flag::SEEN != 0)
+            .filter(|child| self.flags(kind, &child.sourced_id) & (flag::SEEN | flag::REVIVED) != 0)
             .map(|child| child.sourced_id.clone())
             .collect();
         let known = self.fetch(kind, accepted.iter()).await?;
@@ -187,6 +283,9 @@ impl Session<'_> {
             let entry = *self.entry_mut(kind, &child.sourced_id);
             if entry.has(flag::REVIVED) {
                 // It came back with one parent, and goes again with another.
+                if let Some(stored) = known.get(&child.sourced_id).and_then(|fetched| fetched.stored.as_ref()) {
+                    self.doubt_required_by(&stored.record);
+                }
                 self.take_back_revival(kind, &child.sourced_id);
                 further.push((kind, child.sourced_id));
                 continue;
@@ -195,7 +294,7 @@ impl Session<'_> {
                 continue;
             }
             let mut stays = false;
-            if entry.has(flag::SEEN) {
+            if entry.is_accepted() {
                 // The source sent the child and deleted what it belongs to: the child is refused like any other that
                 // arrives without it. What is stored of it stays where that belongs elsewhere.
                 let Some(fetched) = known.get(&child.sourced_id) else { continue };
@@ -211,12 +310,13 @@ impl Session<'_> {
             if entry.was_live() {
                 self.entry_mut(kind, &child.sourced_id).set(flag::GONE);
                 self.counts[kind].deleted += 1;
-                self.stage(StagedChange::Delete {
-                    kind,
-                    sourced_id: child.sourced_id.clone(),
-                    reason: DeleteReason::Cascade,
-                    modified_ms: None,
-                });
+                // What is missing in its own right must not come back with its parent.
+                let is_absent = summary.coverage[kind] == Coverage::Snapshot
+                    && !self.unreadable[kind]
+                    && !entry.has(flag::SEEN | flag::REJECTED | flag::WAITING);
+                let reason = if is_absent { DeleteReason::Absent } else { DeleteReason::Cascade };
+                let sourced_id = child.sourced_id.clone();
+                self.stage(StagedChange::Delete { kind, sourced_id, reason, modified_ms: None });
             }
             further.push((kind, child.sourced_id));
         }
@@ -246,7 +346,9 @@ impl Session<'_> {
         let children = self.store.holders(self.source, self.run, field, parents).await?;
         // A complete roster names its children itself; one that it names and that was refused is not deleted.
         let may_return = |flags: Flags| {
-            flags & (flag::SEEN | flag::GONE | flag::REVIVED | flag::WAITING) == 0
+            let is_accepted = flags & flag::SEEN != 0 && flags & flag::STALE == 0;
+            !is_accepted
+                && flags & (flag::GONE | flag::REVIVED | flag::WAITING) == 0
                 && (!is_complete || flags & flag::REJECTED != 0)
         };
         let candidates: Vec<_> = children
@@ -303,7 +405,7 @@ impl Session<'_> {
         }
         self.load_for(Kind::Classes).await?;
         self.flush().await?;
-        let mut in_use = std::collections::HashSet::new();
+        let mut in_use = HashSet::new();
         for chunk in sessions.chunks(FETCH_BATCH) {
             for class in self.store.holders(self.source, self.run, RefField::ClassTerm, chunk).await? {
                 if self.is_there(Kind::Classes, &class.sourced_id) {

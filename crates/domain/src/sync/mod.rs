@@ -5,8 +5,8 @@
 //! 1. takes the source's lease, so that there is one sync per source at a time,
 //! 2. pulls; validates each record as it arrives, compares its fingerprint with the stored one, and stages what differs
 //!    ([`session`]),
-//! 3. settles what could not be decided on arrival: early references, repeated ids, what records own, and what earlier
-//!    runs refused ([`settle`]),
+//! 3. settles what could not be decided on arrival: early references, repeated ids, and what earlier runs refused
+//!    ([`settle`]); what records own ([`owned`]),
 //! 4. derives deletions from absence, and what they take along or bring back ([`deletions`]),
 //! 5. holds the outcome against the [guards],
 //! 6. and applies it in one transaction, or shows it, or holds it.
@@ -16,6 +16,7 @@
 mod deletions;
 mod guards;
 mod options;
+mod owned;
 mod session;
 mod settle;
 mod table;

@@ -62,7 +62,7 @@ struct Link {
     field: RefField,
     target: Key,
     is_there: bool,
-    /// Another record of this run requires the target already.
+    /// The target needs no mark: another record of this run requires it already, or this one does not count.
     is_marked: bool,
 }
 
@@ -75,6 +75,8 @@ pub(super) struct Later {
     pub(super) loose: Vec<LooseLink>,
     /// Further records and deletions of ids that the run has already heard of, in their order.
     pub(super) again: Vec<Again>,
+    /// The ids of which there is more to say: what repeats the accepted record may come after something else.
+    pub(super) disputed: HashSet<(Kind, Key)>,
     /// Records that are older than what is stored: stale in a delta, ordinary in a snapshot.
     pub(super) older: Vec<Upsert>,
     /// Stored under an older encoding: compared field by field.
@@ -87,6 +89,10 @@ pub(super) struct Later {
     pub(super) deleted: Vec<(Kind, SourcedId)>,
     /// Records that this run brings back.
     pub(super) restored: Vec<(Kind, SourcedId)>,
+    /// Records of earlier runs that this run has accepted.
+    pub(super) replayed: HashSet<(Kind, SourcedId)>,
+    /// What records required that this run accepted and then took back.
+    pub(super) doubtful: HashSet<(Kind, SourcedId)>,
     /// Enrollments that name a school and whose class this run has not seen.
     schools: Vec<SchoolClaim>,
 }
@@ -95,6 +101,15 @@ pub(super) struct Later {
 pub(super) enum Again {
     Upsert(Upsert),
     Delete(Deletion),
+}
+
+impl Again {
+    pub(super) fn modified_ms(&self) -> Option<i64> {
+        match self {
+            Self::Upsert(upsert) => upsert.modified_ms,
+            Self::Delete(deletion) => deletion.modified_ms,
+        }
+    }
 }
 
 /// An optional reference whose target was not there when its holder arrived.
@@ -139,6 +154,8 @@ pub(super) struct Facts {
     primary_teachers: HashMap<Key, Vec<Tenure>>,
     /// The file or address from which each kind came last.
     pub(super) places: PerKind<Option<Arc<str>>>,
+    /// A role was refused of which not even the user is known (R5).
+    pub(super) unreadable_role: bool,
     /// The parents of the orgs and sessions that arrived, with where they stand.
     pub(super) parents: HashMap<(Kind, Key), (Key, SourcedId, Location)>,
 }
@@ -279,13 +296,13 @@ impl<'a> Session<'a> {
         let key = self.keys.of(upsert.record().sourced_id());
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
-            if entry.has(flag::SEEN) && entry.fingerprint() == upsert.fingerprint() && upsert.half == UserHalf::Whole {
-                self.counts[kind].received -= 1;
-                self.warn_on(
-                    &upsert,
-                    Finding::on(Code::IdDuplicate, "sourcedId", "the record is repeated word for word"),
-                );
+            let says_the_same = entry.is_accepted()
+                && entry.fingerprint() == upsert.fingerprint()
+                && upsert.modified_ms <= entry.modified_ms();
+            if says_the_same && upsert.half == UserHalf::Whole && !self.later.disputed.contains(&(kind, key)) {
+                self.count_repeated(&upsert);
             } else {
+                self.later.disputed.insert((kind, key));
                 self.later.again.push(Again::Upsert(upsert));
             }
             return;
@@ -303,6 +320,12 @@ impl<'a> Session<'a> {
         } else {
             self.admit_keyed(upsert, key);
         }
+    }
+
+    /// A record that repeats an earlier one counts once with it.
+    pub(super) fn count_repeated(&mut self, upsert: &Upsert) {
+        self.counts[upsert.record().kind()].received -= 1;
+        self.warn_on(upsert, Finding::on(Code::IdDuplicate, "sourcedId", "the record is repeated word for word"));
     }
 
     /// Holds a record against the rules that need no other record.
@@ -344,6 +367,17 @@ impl<'a> Session<'a> {
     pub(super) fn accept(&mut self, upsert: Upsert) {
         let key = self.keys.of(upsert.record().sourced_id());
         let links = self.links_of(upsert.record());
+        self.accept_keyed(upsert, key, links);
+    }
+
+    /// Accepts a record of an earlier run. The source did not send it now, so it keeps nothing that is absent.
+    pub(super) fn accept_replayed(&mut self, upsert: Upsert) {
+        let key = self.keys.of(upsert.record().sourced_id());
+        let mut links = self.links_of(upsert.record());
+        for link in &mut links {
+            link.is_marked = true;
+        }
+        self.later.replayed.insert((upsert.record().kind(), upsert.record().sourced_id().clone()));
         self.accept_keyed(upsert, key, links);
     }
 
@@ -396,7 +430,7 @@ impl<'a> Session<'a> {
         let position = upsert.location.position;
         let entry = self.table_mut(kind).entry(key);
         entry.set(flag::SEEN);
-        let newer = entry.advance(modified_ms);
+        let newer = entry.learn_date(modified_ms);
         let newest = entry.modified_ms();
         let was_disabled = entry.has(flag::DISABLED);
         let change = if !entry.has(flag::STORED) {
@@ -549,6 +583,7 @@ impl<'a> Session<'a> {
         let key = self.keys.of(&deletion.sourced_id);
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {
+            self.later.disputed.insert((kind, key));
             self.later.again.push(Again::Delete(deletion));
             return;
         }
@@ -568,7 +603,7 @@ impl<'a> Session<'a> {
         let Deletion { kind, sourced_id, modified_ms, .. } = deletion;
         let key = self.keys.of(&sourced_id);
         let entry = self.table_mut(kind).entry(key);
-        let newer = entry.advance(modified_ms);
+        let newer = entry.learn_date(modified_ms);
         let newest = entry.modified_ms();
         let was_live = entry.was_live();
         let was_cascade = entry.has(flag::DELETED) && entry.has(flag::BY_CASCADE);
@@ -635,6 +670,7 @@ impl<'a> Session<'a> {
             let location = upsert.location.clone();
             let modified_ms = upsert.modified_ms;
             let mut record = upsert.into_record();
+            self.entry_mut(Kind::Users, record.sourced_id()).set(flag::HALF);
             if let Record::Users(user) = &mut record
                 && let Some(Record::Users(known)) = stored.remove(&user.sourced_id).and_then(current)
             {
@@ -797,7 +833,7 @@ impl<'a> Session<'a> {
         match &reject.sourced_id {
             // The user stays what it is, and has been heard of.
             Some(id) if reject.is_part => self.entry_mut(kind, id).set(flag::ROLES),
-            None if reject.is_part => {}
+            None if reject.is_part => self.facts.unreadable_role = true,
             Some(id) => {
                 let entry = self.entry_mut(kind, id);
                 entry.clear(flag::WAITING);

@@ -1,17 +1,14 @@
-//! What is decided when everything has arrived: repeated ids, what records own, early references, replays, links.
+//! What is decided when everything has arrived: repeated ids, early references, replays, links.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::{Again, FETCH_BATCH, Session, current, fingerprint};
+use super::session::{Again, FETCH_BATCH, Session, fingerprint, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
-use crate::entities::{Role, User};
-use crate::ports::{
-    Coverage, Deletion, EmptySnapshot, Fetched, OwnedChange, PullSummary, Repeats, RoleChange, StagedChange, Upsert,
-};
+use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
 use crate::{Code, Finding, Kind, Location, PendingRecord, Record, RefField, SourcedId, Warning};
 
 impl Session<'_> {
@@ -54,10 +51,9 @@ impl Session<'_> {
     pub(super) async fn settle(&mut self, summary: &PullSummary) -> Result<(), Failure> {
         self.settle_older(summary).await?;
         self.settle_again().await?;
-        self.settle_owned().await?;
-        if summary.roles == Some(Coverage::Snapshot) {
-            self.clear_unmentioned_roles().await?;
-        }
+        // What is owned is put to its owner as the owner is now.
+        self.finish_arrival().await?;
+        self.settle_owned(summary).await?;
         self.finish_arrival().await?;
         self.settle_early(summary).await?;
         self.compare_schools().await
@@ -82,9 +78,10 @@ impl Session<'_> {
 
     // -- repeated ids -------------------------------------------------------------------------------------------------
 
-    async fn settle_again(&mut self) -> Result<(), Failure> {
+    pub(super) async fn settle_again(&mut self) -> Result<(), Failure> {
         let mut groups: Vec<((Kind, SourcedId), Vec<Again>)> = Vec::new();
         let mut positions = HashMap::new();
+        self.later.disputed.clear();
         for again in std::mem::take(&mut self.later.again) {
             let of = match &again {
                 Again::Upsert(upsert) => (upsert.record().kind(), upsert.record().sourced_id().clone()),
@@ -96,6 +93,7 @@ impl Session<'_> {
             });
             groups[position].1.push(again);
         }
+        groups.retain(|((kind, id), events)| !self.settle_repeated(*kind, id, events));
         // Kinds in the order of reference, so that what is refused here is known to what refers to it.
         groups.sort_by_key(|((kind, _), _)| *kind);
         let mut groups = groups.into_iter().peekable();
@@ -116,6 +114,29 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether further records of an id only repeat the accepted one, word for word. They are one record then.
+    fn settle_repeated(&mut self, kind: Kind, id: &SourcedId, events: &[Again]) -> bool {
+        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
+        let is_repeated = |event: &Again| match event {
+            Again::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
+            Again::Delete(_) => false,
+        };
+        if !events.iter().all(is_repeated) {
+            return false;
+        }
+        for event in events {
+            if let Again::Upsert(row) = event {
+                self.count_repeated(row);
+            }
+        }
+        let entry = self.entry_mut(kind, id);
+        if entry.advance(events.iter().filter_map(Again::modified_ms).max()) {
+            let newest = entry.modified_ms();
+            self.stage(touch(kind, id.clone(), newest, None));
+        }
+        true
+    }
+
     async fn settle_repeats(
         &mut self,
         kind: Kind,
@@ -134,13 +155,21 @@ impl Session<'_> {
         }
         // Successive states: the last one counts, and the record counts once.
         let merged = events.len() as u64;
+        let newest = events.iter().filter_map(Again::modified_ms).max();
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };
         self.take_back(kind, id, fetched.as_ref());
+        self.entry_mut(kind, id).learn_date(newest);
         // What was taken back had been received once, and so had each event but the last, which is counted below.
         self.counts[kind].received -= merged;
         match last {
             Again::Upsert(upsert) => self.route(upsert),
-            Again::Delete(deletion) => self.delete_explicitly(deletion),
+            Again::Delete(deletion) => {
+                self.delete_explicitly(deletion);
+                // A live one is deleted with what requires it; of any other nothing is there to be deleted.
+                if !self.entry_mut(kind, id).was_live() {
+                    self.expel_holders(kind, id).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -160,7 +189,21 @@ impl Session<'_> {
             .early
             .iter()
             .position(|early| early.record().sourced_id() == id && early.record().kind() == kind);
-        let first = early.map(|position| self.later.early.swap_remove(position));
+        let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
+        let first_says = early.map(|early| self.later.early[early].fingerprint()).or(accepted);
+        let (repeated, rows): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| first_says == Some(row.fingerprint()) && row.half == UserHalf::Whole);
+        for row in &repeated {
+            self.count_repeated(row);
+            if let Some(early) = early {
+                let waiting = &mut self.later.early[early];
+                waiting.modified_ms = waiting.modified_ms.max(row.modified_ms);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let first = early.map(|position| self.later.early[position].clone());
         let first_record = match (&first, &fetched) {
             (Some(early), _) => Some(early.record().clone()),
             // Unchanged records are not staged: the stored one is what the first row says.
@@ -173,6 +216,9 @@ impl Session<'_> {
             let location = rows[0].location.clone();
             let modified_ms = rows.iter().filter_map(|row| row.modified_ms).max();
             self.take_back(kind, id, fetched.as_ref());
+            if rows.iter().any(|row| row.half == UserHalf::WithoutRoles) {
+                self.entry_mut(kind, id).set(flag::HALF);
+            }
             self.counts[kind].received -= rows.len() as u64;
             let upsert = Upsert::new(merged, modified_ms, location, &mut self.scratch);
             self.warn_on(
@@ -218,8 +264,25 @@ impl Session<'_> {
     /// Undoes what the run decided on a record, but for having received it.
     pub(super) fn take_back(&mut self, kind: Kind, id: &SourcedId, fetched: Option<&Fetched>) {
         let stored = fetched.and_then(|fetched| fetched.stored.as_ref());
-        let staged_off = fetched.and_then(|fetched| fetched.staged.as_ref()).is_some_and(Record::is_disabled_user);
+        let staged = fetched.and_then(|fetched| fetched.staged.as_ref());
+        if self.flags(kind, id) & flag::SEEN != 0
+            && let Some(accepted) = staged.or(stored.map(|stored| &stored.record))
+        {
+            self.doubt_required_by(accepted);
+        }
+        let staged_off = staged.is_some_and(Record::is_disabled_user);
+        // One that waits may have been refused too, in another row.
+        let is_it = |early: &Upsert| early.record().kind() == kind && early.record().sourced_id() == id;
+        let mut waited = false;
+        let mut newest = None;
+        if self.flags(kind, id) & (flag::WAITING | flag::REJECTED) != 0 {
+            for early in self.later.early.extract_if(.., |early| is_it(early)) {
+                waited = true;
+                newest = newest.max(early.modified_ms);
+            }
+        }
         let entry = self.entry_mut(kind, id);
+        entry.learn_date(newest);
         let before = *entry;
         entry.clear(flag::OF_RUN & !flag::REFERENCED);
         if let Some(stored) = stored {
@@ -243,25 +306,24 @@ impl Session<'_> {
             } else {
                 counts.unchanged -= 1;
             }
-        } else if before.has(flag::REJECTED) {
+        } else if before.has(flag::REJECTED) && !waited {
             // The earlier row stays refused, in the report and in the counts.
             counts.received += 1;
         } else if before.has(flag::STALE) {
             counts.stale -= 1;
         } else if before.has(flag::SEEN) {
             counts.unchanged -= 1;
-        } else if before.has(flag::WAITING) {
-            self.later.early.retain(|early| early.record().kind() != kind || early.record().sourced_id() != id);
         }
         if before.has(flag::STAGED | flag::GONE) {
             self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
         }
     }
 
-    /// A record that others of this run were accepted on is refused after all: they go with it.
+    /// A record that others of this run were accepted on is not there after all: they are refused with it.
     async fn expel_holders(&mut self, kind: Kind, id: &SourcedId) -> Result<(), Failure> {
         let mut expelled = vec![(kind, id.clone())];
         while let Some((kind, id)) = expelled.pop() {
+            let rejected = self.flags(kind, &id) & flag::REJECTED != 0;
             for field in RefField::ALL.into_iter().filter(|field| field.is_required() && field.target() == kind) {
                 let holder_kind = field.holder();
                 self.flush().await?;
@@ -272,10 +334,10 @@ impl Session<'_> {
                 for (holder_id, fetched) in known {
                     let Some(record) = fetched.staged.clone() else { continue };
                     let position = self.entry(holder_kind, &holder_id).and_then(Entry::position);
-                    let is_stored = fetched.stored.is_some();
+                    let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
-                    self.refuse_for_reference(record, position, field, true);
-                    if !is_stored {
+                    self.refuse_for_reference(record, position, field, rejected);
+                    if !stays {
                         expelled.push((holder_kind, holder_id));
                     }
                 }
@@ -302,7 +364,8 @@ impl Session<'_> {
         });
         let finding = missing_finding(field, target.as_ref(), rejected);
         let fingerprint = fingerprint(&mut record, &mut self.scratch);
-        let pending = PendingRecord { record: record.clone(), fingerprint, modified_ms: None };
+        let modified_ms = self.entry(record.kind(), record.sourced_id()).and_then(Entry::modified_ms);
+        let pending = PendingRecord { record: record.clone(), fingerprint, modified_ms };
         self.reject_record(&record, location, vec![finding], Some(pending));
     }
 
@@ -311,179 +374,12 @@ impl Session<'_> {
         let kind = upsert.record().kind();
         // `settle_repeats` has taken every event of the record out of the count; this is the one that stays.
         let id = upsert.record().sourced_id().clone();
-        if upsert.half == crate::ports::UserHalf::WithoutRoles {
+        if upsert.half == UserHalf::WithoutRoles {
             self.entry_mut(kind, &id).set(flag::WAITING);
             self.later.without_roles.push(upsert);
         } else {
             self.admit(upsert);
         }
-    }
-
-    // -- what records own ---------------------------------------------------------------------------------------------
-
-    async fn settle_owned(&mut self) -> Result<(), Failure> {
-        let mut of_users: Vec<(SourcedId, Vec<OwnedChange>)> = Vec::new();
-        let mut positions: HashMap<SourcedId, usize> = HashMap::new();
-        for change in std::mem::take(&mut self.later.owned) {
-            let user = match &change {
-                OwnedChange::Roles { user, .. }
-                | OwnedChange::Agents { user, .. }
-                | OwnedChange::Agent { user, .. }
-                | OwnedChange::Role {
-                    change: RoleChange::Put { user, .. } | RoleChange::Delete { user, .. }, ..
-                } => user,
-                OwnedChange::Enrollments { .. } => {
-                    self.settle_enrollments(change).await?;
-                    continue;
-                }
-            };
-            let position = *positions.entry(user.clone()).or_insert_with(|| {
-                of_users.push((user.clone(), Vec::new()));
-                of_users.len() - 1
-            });
-            of_users[position].1.push(change);
-        }
-        if !of_users.is_empty() {
-            self.load_for(Kind::Users).await?;
-        }
-        let mut of_users = of_users.into_iter().peekable();
-        while of_users.peek().is_some() {
-            let chunk: Vec<_> = of_users.by_ref().take(FETCH_BATCH).collect();
-            let mut known = self.fetch(Kind::Users, chunk.iter().map(|(user, _)| user)).await?;
-            for (user, changes) in chunk {
-                let fetched = known.remove(&user);
-                self.settle_user_parts(&user, fetched.as_ref(), changes);
-            }
-        }
-        Ok(())
-    }
-
-    fn settle_user_parts(&mut self, id: &SourcedId, fetched: Option<&Fetched>, changes: Vec<OwnedChange>) {
-        let is_gone = self.flags(Kind::Users, id) & flag::GONE != 0;
-        let before = fetched.cloned().and_then(current).filter(|_| !is_gone);
-        let Some(Record::Users(mut user)) = before else {
-            let was_rejected = self.flags(Kind::Users, id) & flag::REJECTED != 0;
-            for change in changes {
-                // Taking away from a user who is not there needs no report.
-                if matches!(change, OwnedChange::Role { change: RoleChange::Delete { .. }, .. }) {
-                    continue;
-                }
-                self.counts[Kind::Users].received += 1;
-                let finding = Finding {
-                    code: if was_rejected { Code::RefRejected } else { Code::RefMissing },
-                    field: Some("userSourcedId".into()),
-                    message: "the user of this role is not in the roster; send the user, or drop the role".to_owned(),
-                };
-                self.reject(
-                    crate::Reject {
-                        kind: Kind::Users,
-                        sourced_id: Some(id.clone()),
-                        is_part: true,
-                        location: location_of(&change),
-                        findings: vec![finding],
-                        record: None,
-                    },
-                    None,
-                );
-            }
-            return;
-        };
-        self.entry_mut(Kind::Users, id).set(flag::ROLES);
-        let known_roles = user.roles.clone();
-        let mut location = None;
-        for change in changes {
-            location = Some(location_of(&change));
-            apply_to_user(&mut user, change);
-        }
-        user.normalise_roles();
-        let role_ids_moved = known_roles != user.roles;
-        let Some(location) = location else { return };
-        let entry = *self.entry_mut(Kind::Users, id);
-        let upsert = Upsert::new(Record::Users(user), entry.modified_ms(), location, &mut self.scratch);
-        if entry.fingerprint() == upsert.fingerprint()
-            && entry.has(flag::STORED | flag::SEEN)
-            && !entry.has(flag::DELETED)
-        {
-            // Nothing but the vendor's ids of the roles can differ: bookkeeping, as they are in no fingerprint.
-            if role_ids_moved
-                && !entry.has(flag::STAGED)
-                && let Record::Users(user) = upsert.record()
-            {
-                let roles = Some(user.roles.clone());
-                self.stage(StagedChange::Touch {
-                    kind: Kind::Users,
-                    sourced_id: id.clone(),
-                    modified_ms: None,
-                    fingerprint: None,
-                    reason: None,
-                    roles,
-                });
-            }
-            if !entry.has(flag::SEEN) {
-                self.counts[Kind::Users].received += 1;
-                self.counts[Kind::Users].unchanged += 1;
-                self.entry_mut(Kind::Users, id).set(flag::SEEN);
-            }
-            return;
-        }
-        if entry.has(flag::SEEN) {
-            self.take_back(Kind::Users, id, fetched);
-        } else {
-            self.counts[Kind::Users].received += 1;
-        }
-        self.entry_mut(Kind::Users, id).set(flag::ROLES);
-        self.admit(upsert);
-    }
-
-    /// All enrollments of a class: those that are not listed are gone.
-    async fn settle_enrollments(&mut self, change: OwnedChange) -> Result<(), Failure> {
-        let OwnedChange::Enrollments { class, enrollments, location } = change else { return Ok(()) };
-        self.load_for(Kind::Enrollments).await?;
-        let listed: HashSet<_> = enrollments.iter().map(|enrollment| enrollment.sourced_id.clone()).collect();
-        for enrollment in enrollments {
-            let upsert = Upsert::new(enrollment.into(), None, location.clone(), &mut self.scratch);
-            self.arrive(upsert);
-        }
-        self.flush().await?;
-        let field = RefField::EnrollmentClass;
-        let held = self.store.holders(self.source, self.run, field, std::slice::from_ref(&class)).await?;
-        for child in held {
-            if child.deleted.is_none() && !listed.contains(&child.sourced_id) {
-                let deletion = Deletion {
-                    kind: Kind::Enrollments,
-                    sourced_id: child.sourced_id,
-                    modified_ms: None,
-                    location: location.clone(),
-                };
-                self.arrive_deletion(deletion);
-            }
-        }
-        self.settle_again().await
-    }
-
-    /// A complete list of roles says nothing of some users: they have none.
-    async fn clear_unmentioned_roles(&mut self) -> Result<(), Failure> {
-        self.load_for(Kind::Users).await?;
-        let mut pages = self.store.fingerprints(self.source, Kind::Users);
-        while let Some(page) = pages.next().await {
-            let silent: Vec<_> = page?
-                .into_iter()
-                .map(|stored| stored.sourced_id)
-                .filter(|id| {
-                    self.entry(Kind::Users, id).is_some_and(|entry| entry.is_there() && !entry.has(flag::ROLES))
-                })
-                .collect();
-            let known = self.fetch(Kind::Users, silent.iter()).await?;
-            for (id, fetched) in known {
-                let has_roles = matches!(current(fetched.clone()), Some(Record::Users(user)) if !user.roles.is_empty());
-                if has_roles {
-                    let location = Location::whole(&Arc::from("roles.csv"));
-                    let change = OwnedChange::Roles { user: id.clone(), roles: Vec::new(), location };
-                    self.settle_user_parts(&id, Some(&fetched), vec![change]);
-                }
-            }
-        }
-        Ok(())
     }
 
     // -- early references and replays ---------------------------------------------------------------------------------
@@ -510,6 +406,12 @@ impl Session<'_> {
                 let location = upsert.location.clone();
                 let finding = missing_finding(field, Some(&target), rejected);
                 self.reject_record(upsert.record(), location, vec![finding], Some(pending));
+                let id = upsert.record().sourced_id();
+                let entry = self.entry_mut(kind, id);
+                if entry.has(flag::REFERENCED) && !entry.was_live() {
+                    // An earlier state of it was accepted.
+                    self.expel_holders(kind, id).await?;
+                }
             }
             self.finish_arrival().await?;
             // Now also those whose new content was refused.
@@ -550,13 +452,16 @@ impl Session<'_> {
                     // Refused again: what was staged then is the newer record.
                     continue;
                 }
-                if flags & (flag::SEEN | flag::GONE) != 0 {
+                let is_accepted = flags & flag::SEEN != 0 && flags & flag::STALE == 0;
+                if is_accepted || flags & flag::GONE != 0 {
                     self.stage(StagedChange::Settle { kind, sourced_id: id });
                     continue;
                 }
                 if self.missing_reference(&pending.record).is_some() {
                     continue;
                 }
+                // An older state that was ignored stands in nobody's way.
+                self.entry_mut(kind, &id).clear(flag::SEEN | flag::STALE);
                 if flags & flag::REVIVED != 0 {
                     // Its newer content is what comes back.
                     self.take_back_revival(kind, &id);
@@ -566,7 +471,7 @@ impl Session<'_> {
                 self.stage(StagedChange::Settle { kind, sourced_id: id });
                 let location = Location::whole(&Arc::from("an earlier run"));
                 let upsert = Upsert::new(pending.record, pending.modified_ms, location, &mut self.scratch);
-                self.accept(upsert);
+                self.accept_replayed(upsert);
             }
         }
         if healed > 0 {
@@ -680,37 +585,6 @@ fn merge_roles(first: Record, rows: &[Upsert]) -> Option<Record> {
         user.roles.extend(other.roles.iter().cloned());
     }
     Some(Record::Users(user))
-}
-
-fn apply_to_user(user: &mut User, change: OwnedChange) {
-    match change {
-        OwnedChange::Roles { roles, .. } => user.roles = roles,
-        OwnedChange::Role { change: RoleChange::Put { role, .. }, .. } => put_role(&mut user.roles, role),
-        OwnedChange::Role { change: RoleChange::Delete { role, .. }, .. } => {
-            user.roles.retain(|known| known.sourced_id.as_ref() != Some(&role));
-        }
-        OwnedChange::Agents { agents, .. } => user.agents = agents,
-        OwnedChange::Agent { agent, .. } => user.agents.push(agent),
-        OwnedChange::Enrollments { .. } => {}
-    }
-}
-
-fn put_role(roles: &mut Vec<Role>, role: Role) {
-    roles.retain(|known| {
-        let same_id = role.sourced_id.is_some() && known.sourced_id == role.sourced_id;
-        !same_id && !known.says_the_same_as(&role)
-    });
-    roles.push(role);
-}
-
-fn location_of(change: &OwnedChange) -> Location {
-    match change {
-        OwnedChange::Roles { location, .. }
-        | OwnedChange::Role { location, .. }
-        | OwnedChange::Agents { location, .. }
-        | OwnedChange::Agent { location, .. }
-        | OwnedChange::Enrollments { location, .. } => location.clone(),
-    }
 }
 
 fn missing_finding(field: RefField, target: Option<&SourcedId>, rejected: bool) -> Finding {

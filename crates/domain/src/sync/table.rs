@@ -79,9 +79,14 @@ pub(super) mod flag {
     pub(crate) const REVIVED: Flags = 1 << 12;
     /// This run was sent an older state of it.
     pub(crate) const STALE: Flags = 1 << 13;
+    /// This run has received the user without its roles.
+    pub(crate) const HALF: Flags = 1 << 14;
+    /// This run knows a newer date of it than the store, whatever becomes of the record that carried the date.
+    pub(crate) const DATED: Flags = 1 << 15;
 
-    /// All that a run adds to what is stored.
-    pub(crate) const OF_RUN: Flags = SEEN | STAGED | GONE | REJECTED | REFERENCED | WAITING | ROLES | REVIVED | STALE;
+    /// All that is taken back with what a run decided on a record.
+    pub(crate) const OF_RUN: Flags =
+        SEEN | STAGED | GONE | REJECTED | REFERENCED | WAITING | ROLES | REVIVED | STALE | HALF;
 }
 
 /// One record's entry.
@@ -155,10 +160,23 @@ impl Entry {
         true
     }
 
+    /// Keeps the newer of the dates, and says whether the store has to learn one: from this record, or from one that was
+    /// taken back.
+    pub(super) fn learn_date(&mut self, modified_ms: Option<i64>) -> bool {
+        if self.advance(modified_ms) {
+            self.set(flag::DATED);
+        }
+        self.has(flag::DATED)
+    }
+
     /// The record exists for those who refer to it.
     pub(super) fn is_there(&self) -> bool {
-        let stored_and_live = self.has(flag::STORED) && !self.has(flag::DELETED);
-        (stored_and_live || self.has(flag::SEEN | flag::REVIVED)) && !self.has(flag::GONE)
+        (self.was_live() || self.is_accepted() || self.has(flag::REVIVED)) && !self.has(flag::GONE)
+    }
+
+    /// This run has received it and goes by what it received.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.has(flag::SEEN) && !self.has(flag::STALE)
     }
 
     /// The store shows it to everyone before this run.

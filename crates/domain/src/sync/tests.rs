@@ -98,6 +98,7 @@ fn opened_store(sequence: &mut Sequence) -> MockRosterStore {
     store.expect_run_start().times(1).in_sequence(sequence).returning(|_| Ok(()));
     store.expect_fingerprints().returning(|_, _| stream::empty().boxed());
     store.expect_pending().returning(|_, _| stream::empty().boxed());
+    store.expect_waiting_roles().returning(|_| stream::empty().boxed());
     store.expect_dangling().returning(|_, _| stream::empty().boxed());
     store
 }

@@ -38,6 +38,7 @@ pub struct State {
     pub source: Option<SourceState>,
     pub rows: BTreeMap<Key, Row>,
     pub pending: BTreeMap<Key, PendingRecord>,
+    pub books: BTreeMap<SourcedId, RoleBook>,
     pub feed: Vec<Entry>,
     pub rejects: Vec<Reject>,
     pub reports: Vec<RunReport>,
@@ -91,6 +92,14 @@ impl MemoryStore {
         self.0.lock().unwrap().rejects.clone()
     }
 
+    pub fn books(&self) -> BTreeMap<SourcedId, RoleBook> {
+        self.0.lock().unwrap().books.clone()
+    }
+
+    pub fn book(&self, user: &str) -> Option<RoleBook> {
+        self.0.lock().unwrap().books.get(&super::id(user)).cloned()
+    }
+
     pub fn pending_len(&self) -> usize {
         self.0.lock().unwrap().pending.len()
     }
@@ -139,8 +148,12 @@ impl State {
             }
         }
         let mut put = Vec::new();
+        let mut changed = BTreeSet::new();
         for change in settled {
             let key = key_of(&change);
+            if matches!(change, StagedChange::Put { .. } | StagedChange::Delete { .. } | StagedChange::Revive { .. }) {
+                assert!(changed.insert(key.clone()), "{key:?} is changed twice");
+            }
             match change {
                 StagedChange::Put { record, fingerprint, modified_ms, change } => {
                     let key = key.unwrap();
@@ -210,6 +223,8 @@ impl State {
                     }
                     self.rejects.push(reject);
                 }
+                StagedChange::RoleBook(book) if book.is_empty() => drop(self.books.remove(&book.user)),
+                StagedChange::RoleBook(book) => drop(self.books.insert(book.user.clone(), book)),
                 StagedChange::Settle { .. } => drop(self.pending.remove(&key.unwrap())),
                 StagedChange::Withdraw { .. } => unreachable!(),
             }
@@ -256,6 +271,7 @@ fn key_of(change: &StagedChange) -> Option<Key> {
         | StagedChange::Touch { kind, sourced_id, .. }
         | StagedChange::Settle { kind, sourced_id } => Some((*kind, sourced_id.clone())),
         StagedChange::Attach(link) => Some((link.field.holder(), link.holder.clone())),
+        StagedChange::RoleBook(_) => None,
         StagedChange::Reject { reject, .. } => reject.sourced_id.clone().map(|id| (reject.kind, id)),
     }
 }
@@ -407,6 +423,27 @@ impl RosterStore for MemoryStore {
     fn pending(&self, _: SourceId, kind: Kind) -> Pages<PendingRecord> {
         let state = self.0.lock().unwrap();
         pages(state.pending.iter().filter(|((of, _), _)| *of == kind).map(|(_, pending)| pending.clone()).collect())
+    }
+
+    async fn role_books(&self, _: SourceId, users: &[SourcedId]) -> Result<Vec<RoleBook>, StoreError> {
+        let state = self.0.lock().unwrap();
+        Ok(users.iter().filter_map(|user| state.books.get(user).cloned()).collect())
+    }
+
+    fn waiting_roles(&self, _: SourceId) -> Pages<RoleBook> {
+        let state = self.0.lock().unwrap();
+        pages(state.books.values().filter(|book| !book.waiting.is_empty()).cloned().collect())
+    }
+
+    async fn role_holders(&self, _: SourceId, roles: &[SourcedId]) -> Result<Vec<(SourcedId, SourcedId)>, StoreError> {
+        let mut holders = Vec::new();
+        for record in self.live().into_values() {
+            if let Record::Users(user) = record {
+                let ids = user.roles.into_iter().filter_map(|role| role.sourced_id);
+                holders.extend(ids.filter(|id| roles.contains(id)).map(|id| (user.sourced_id.clone(), id)));
+            }
+        }
+        Ok(holders)
     }
 
     fn records(&self, _: SourceId, kind: Kind) -> Pages<Record> {

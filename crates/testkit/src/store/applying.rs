@@ -1,7 +1,9 @@
 //! The one write that counts.
 
 use rollcall_domain::entities::Role;
-use rollcall_domain::ports::{Cursor, DeleteReason, NewRun, RunStatus, ScopeDigest, StagedChange, StoreError};
+use rollcall_domain::ports::{
+    Cursor, DeleteReason, NewRun, RoleBook, RunStatus, ScopeDigest, StagedChange, StoreError,
+};
 use rollcall_domain::{ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record};
 
 use super::{Fixture, Scene, all, created, deleted, ids_of, reject, restored, run_id, small_roster, tick, updated};
@@ -292,6 +294,49 @@ pub async fn pending_records_come_and_go(fixture: Fixture) {
     commit.pending_void = vec![Kind::Enrollments];
     scene.store().apply(&commit).await.unwrap();
     assert_eq!(kept().await, [three]);
+}
+
+/// R4, R8: a book replaces the one before, is there whether its user is stored or not, and outlives a withdrawal of the
+/// user in the run that wrote it; an empty one is gone. Nothing of it is in the feed.
+pub async fn role_books_are_written_as_a_whole(fixture: Fixture) {
+    let scene = Scene::new(fixture).await;
+    scene.apply(small_roster()).await;
+    let feed = scene.feed().await.len();
+    let book = |user: &str, dates: &[(&str, i64)], waiting: usize| RoleBook {
+        user: build::id(user),
+        dates: dates.iter().map(|(role, date)| (build::id(role), *date)).collect(),
+        waiting: vec![build::role("school"); waiting],
+    };
+    let (anna, nobody) = (book("anna", &[("r1", 5)], 0), book("nobody", &[("r2", -1)], 2));
+    let run = scene.begin().await;
+    scene
+        .stage(
+            run,
+            vec![
+                StagedChange::RoleBook(book("anna", &[("r1", 4)], 1)),
+                StagedChange::RoleBook(anna.clone()),
+                StagedChange::Withdraw { kind: Kind::Users, sourced_id: build::id("anna") },
+                StagedChange::RoleBook(nobody.clone()),
+            ],
+        )
+        .await;
+    let users = ids_of(&["anna", "ben", "nobody"]);
+    assert!(scene.store().role_books(scene.source, &users).await.unwrap().is_empty());
+    let commit = scene.commit(run).await;
+    scene.store().apply(&commit).await.unwrap();
+    let mut books = scene.store().role_books(scene.source, &users).await.unwrap();
+    books.sort_by(|one, other| one.user.cmp(&other.user));
+    assert_eq!(books, [anna.clone(), nobody.clone()]);
+    assert_eq!(all(scene.store().waiting_roles(scene.source)).await, [nobody]);
+
+    let other = scene.store().source_open("shelbyville", "test").await.unwrap();
+    assert!(scene.store().role_books(other.id, &users).await.unwrap().is_empty());
+    assert!(all(scene.store().waiting_roles(other.id)).await.is_empty());
+
+    scene.apply(vec![StagedChange::RoleBook(RoleBook::new(build::id("nobody")))]).await;
+    assert_eq!(scene.store().role_books(scene.source, &users).await.unwrap(), [anna]);
+    assert!(all(scene.store().waiting_roles(scene.source)).await.is_empty());
+    assert_eq!(scene.feed().await.len(), feed);
 }
 
 /// R12: switching demographics off erases records, before-images, rejects and pending records of that kind, and no

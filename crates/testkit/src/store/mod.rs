@@ -83,6 +83,7 @@ macro_rules! roster_store_contract {
             an_apply_does_not_disturb_another_source_that_is_staging,
             rejects_are_kept_in_the_order_of_staging,
             pending_records_come_and_go,
+            role_books_are_written_as_a_whole,
             switching_demographics_off_erases_them,
         );
         $crate::roster_store_contract!(@topic $make_store, reading:
@@ -92,6 +93,7 @@ macro_rules! roster_store_contract {
             references_to_what_was_never_stored_dangle_until_they_are_attached,
             a_put_attaches_what_is_there_and_what_comes_with_it,
             a_deleted_target_does_not_make_a_reference_dangle,
+            live_users_are_found_by_the_vendor_ids_of_their_roles,
         );
         $crate::roster_store_contract!(@topic $make_store, feed:
             creations_updates_deletions_and_restorations_are_in_one_order,

@@ -1,5 +1,6 @@
 //! Reads of the roster.
 
+use rollcall_domain::entities::Role;
 use rollcall_domain::ports::{DanglingLink, DeleteReason, StagedChange};
 use rollcall_domain::{ENCODING_VERSION, Kind, Record, RefField};
 
@@ -173,4 +174,37 @@ pub async fn a_deleted_target_does_not_make_a_reference_dangle(fixture: Fixture)
     assert!(all(scene.store().dangling(scene.source, Kind::Orgs)).await.is_empty());
     scene.apply(vec![super::restored(build::school("school"))]).await;
     assert_eq!(scene.records(Kind::Courses).await, [Record::from(course)]);
+}
+
+/// Vendor ids of roles need not be unique; deleted users and other sources are left out.
+pub async fn live_users_are_found_by_the_vendor_ids_of_their_roles(fixture: Fixture) {
+    let scene = Scene::new(fixture).await;
+    let with_roles = |user: &str, roles: &[&str]| {
+        let mut user = build::user(user);
+        user.roles = roles
+            .iter()
+            .map(|role| Role {
+                sourced_id: Some(build::id(role)),
+                user_profile: Some((*role).into()),
+                ..build::role("school")
+            })
+            .collect();
+        created(user)
+    };
+    scene
+        .apply(vec![
+            with_roles("anna", &["r1", "r2"]),
+            with_roles("ben", &["r2"]),
+            with_roles("carl", &["r3"]),
+            created(build::user("dora")),
+        ])
+        .await;
+    scene.apply(vec![deleted(Kind::Users, "carl", DeleteReason::Explicit)]).await;
+    let other = scene.store().source_open("shelbyville", "test").await.unwrap();
+    let roles = ids_of(&["r2", "r3", "r4"]);
+    let mut holders = scene.store().role_holders(scene.source, &roles).await.unwrap();
+    holders.sort();
+    let expected = ["anna", "ben"].map(|user| (build::id(user), build::id("r2")));
+    assert_eq!(holders, expected);
+    assert!(scene.store().role_holders(other.id, &roles).await.unwrap().is_empty());
 }

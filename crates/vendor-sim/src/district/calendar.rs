@@ -1,7 +1,8 @@
 //! The school year of every generated district: 2026-27, in semesters and quarters.
 
-use jiff::ToSpan;
 use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use rollcall_domain::SourcedId;
 use rollcall_domain::entities::{AcademicSession, Metadata};
 use rollcall_domain::vocabulary::SessionType;
@@ -36,6 +37,12 @@ pub(super) fn day_of(generation: usize) -> Date {
     // The last generations of a long simulation share the last day, which still lies within the school year.
     let days = i64::try_from(generation.min(200)).unwrap_or(200);
     date(2026, 11, 2).saturating_add(days.days())
+}
+
+/// When generation 0 was, for those who ask for a time.
+pub(crate) fn first_morning() -> Timestamp {
+    // Five o'clock, UTC; a day without a time is none that this calendar has.
+    day_of(0).at(5, 0, 0, 0).to_zoned(TimeZone::UTC).map_or(Timestamp::UNIX_EPOCH, |morning| morning.timestamp())
 }
 
 impl District {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use rollcall_domain::{Kind, Record, SourcedId, Text};
 
+pub(crate) use self::calendar::first_morning;
 use self::churn::Turnover;
 use self::plan::Plan;
 use crate::random::{Draw, Purpose, key, mix};

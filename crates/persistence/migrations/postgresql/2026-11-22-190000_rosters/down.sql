@@ -12,6 +12,7 @@ DROP TABLE orgs;
 DROP TABLE creations;
 DROP TABLE changes;
 DROP TABLE plans;
+DROP TABLE role_books;
 DROP TABLE pending_records;
 DROP TABLE rejects;
 DROP TABLE runs;

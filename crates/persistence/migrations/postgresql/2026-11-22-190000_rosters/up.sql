@@ -53,6 +53,19 @@ CREATE TABLE pending_records (
     PRIMARY KEY (source_id, kind, sourced_id)
 );
 
+-- What is remembered of a user's roles beside the roles: the newest date of each by the source's own id of it, and those
+-- that wait for their user, who need not be there.
+CREATE TABLE role_books (
+    source_id BIGINT NOT NULL REFERENCES sources (id),
+    user_ref TEXT COLLATE "C" NOT NULL,
+    -- Whether roles wait in it.
+    waiting BOOLEAN NOT NULL,
+    -- The book as JSON.
+    book TEXT NOT NULL,
+    PRIMARY KEY (source_id, user_ref)
+);
+CREATE INDEX role_books_waiting ON role_books (source_id, user_ref) WHERE waiting;
+
 -- What held runs have staged is kept apart, under the run's number; this is what is to be applied with it.
 CREATE TABLE plans (
     run_id BIGINT NOT NULL PRIMARY KEY REFERENCES runs (id),

@@ -1,0 +1,127 @@
+//! The simulated vendor, as a program.
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use rollcall_tests::{Engine, Package, Place};
+use serde_json::{Value, json};
+
+/// A running simulator.
+struct Running {
+    child: Child,
+    announcement: Value,
+}
+
+impl Running {
+    fn start(place: &Place, arguments: &str) -> Self {
+        let mut command = place.call("simulate oneroster --listen 127.0.0.1:0").args(arguments).into_command();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, announcement: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn base_url(&self) -> &str {
+        self.announcement["base_url"].as_str().unwrap()
+    }
+
+    fn config(&self) -> toml::Table {
+        self.announcement["config"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Sends a request and returns the whole answer, or what kept it from coming.
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
+        let (host, base) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let mut stream = TcpStream::connect(host)?;
+        let length = body.len();
+        write!(
+            stream,
+            "{method} /{base}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\
+             {headers}\r\n{body}"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Asks for something with the token that the announced source names.
+    fn get(&self, path: &str) -> std::io::Result<String> {
+        let config = self.config();
+        let file = config["source"][0]["auth"]["token"]["file"].as_str().unwrap();
+        let token = std::fs::read_to_string(file).unwrap();
+        self.send("GET", path, &format!("Authorization: Bearer {token}\r\n"), "")
+    }
+
+    /// Presses Ctrl-C, and returns the exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is gone already where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn json_of(answer: &str) -> Value {
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn a_simulated_vendor_says_where_it_is_and_ends_on_ctrl_c() {
+    let place = Place::new(Engine::Sqlite);
+    let running = Running::start(&place, "--students 60 --seed 3 --version 1.1 --auth bearer");
+    assert!(running.base_url().ends_with("/ims/oneroster/v1p1"));
+    let source = running.config()["source"][0].clone();
+    assert_eq!(source["base_url"].as_str(), Some(running.base_url()));
+    assert_eq!(source["kind"].as_str(), Some("oneroster-rest"));
+    assert!(running.send("GET", "/users", "", "").unwrap().starts_with("HTTP/1.1 401 "));
+
+    // The district is the one that `generate` writes.
+    let _ = place.answer("generate written --students 60 --seed 3 --version 1.1").exits(0);
+    let mut reader = csv::Reader::from_path(place.path("written").join("orgs.csv")).unwrap();
+    let mut written: Vec<_> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
+    written.sort();
+    let served = json_of(&running.get("/orgs?fields=sourcedId").unwrap());
+    let served: Vec<_> =
+        served["orgs"].as_array().unwrap().iter().map(|org| org["sourcedId"].as_str().unwrap()).collect();
+    assert_eq!(served, written);
+
+    let advanced = json_of(&running.send("POST", "/_sim/advance", "", "{\"churn\": 0.1}").unwrap());
+    assert_eq!(advanced["generation"], 1);
+    let _ = json_of(&running.send("POST", "/_sim/fault", "", "{\"kind\": \"reset\", \"times\": 1}").unwrap());
+    assert_eq!(running.get("/orgs").unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let _ = json_of(&running.send("POST", "/_sim/fault", "", "{\"kind\": \"truncated\", \"times\": 1}").unwrap());
+    let broken = running.get("/orgs").unwrap();
+    let (head, body) = broken.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && serde_json::from_str::<Value>(body).is_err());
+    let status = json_of(&running.send("GET", "/_sim/status", "", "").unwrap());
+    assert_eq!(status["requests"], 3);
+
+    let secret = source["auth"]["token"]["file"].as_str().unwrap().to_owned();
+    assert_eq!(running.interrupt(), Some(0));
+    assert!(!std::path::Path::new(&secret).exists());
+}
+
+#[test]
+fn a_package_is_served_in_its_own_version() {
+    let place = Place::new(Engine::Sqlite);
+    Package::small().write(&place.path("small"));
+    std::fs::write(place.path("token"), "sesame\n").unwrap();
+    let running = Running::start(&place, "--data small --auth bearer --secret-file token");
+    let class = json_of(&running.send("GET", "/classes/c1", "Authorization: Bearer sesame\r\n", "").unwrap());
+    assert_eq!(class["class"]["title"], "Mathematics 4a");
+    assert_eq!(class["class"]["periods"], json!(["1"]));
+
+    let answer = place.answer("simulate oneroster --data small --version 1.2").exits(2);
+    assert!(answer.stderr.contains("1.1, not 1.2"), "{}", answer.stderr);
+    let _ = place.answer("simulate oneroster --students 5 --auth oauth1").exits(2);
+    let _ = place.answer("simulate oneroster --data nowhere").exits(1);
+}

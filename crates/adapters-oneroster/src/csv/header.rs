@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use rollcall_domain::entities::Metadata;
+use rollcall_domain::entities::{ExternalId, Metadata};
 use rollcall_domain::{Code, Finding, Text};
 
 use super::table::{Column, Table, Version};
+use crate::mapping::fields::Cells;
+use crate::mapping::value;
 
 /// Where no cell is.
 const NOWHERE: u16 = u16::MAX;
@@ -236,34 +238,9 @@ impl<'a> Row<'a> {
         self.cells.get(index).and_then(|range| self.text.get(range.clone())).unwrap_or("")
     }
 
-    /// The cell of a column as it stands; empty if the column is not there.
-    pub(crate) fn untrimmed(&self, column: Column) -> &'a str {
-        match self.header.cells[column as usize] {
-            NOWHERE => "",
-            index => self.at(usize::from(index)),
-        }
-    }
-
     /// The cell of a column without the spaces around it.
     pub(crate) fn get(&self, column: Column) -> &'a str {
         self.untrimmed(column).trim()
-    }
-
-    /// Whether the file has the column.
-    pub(crate) const fn has(&self, column: Column) -> bool {
-        self.header.has(column)
-    }
-
-    /// The extension columns that are not blank.
-    pub(crate) fn metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new();
-        for (name, cell) in &self.header.metadata {
-            let value = self.at(usize::from(*cell)).trim();
-            if !value.is_empty() {
-                metadata.insert(name.clone(), Text::new(value));
-            }
-        }
-        metadata
     }
 
     /// The row as the file has it, by column name, for a person to look at. Passwords are left out (R11).
@@ -276,6 +253,43 @@ impl<'a> Row<'a> {
             .map(|(index, name)| (name.to_string(), self.at(index).into()))
             .collect::<serde_json::Map<_, _>>()
             .into()
+    }
+}
+
+impl<'a> Cells<'a> for Row<'a> {
+    fn untrimmed(self, column: Column) -> &'a str {
+        match self.header.cells[column as usize] {
+            NOWHERE => "",
+            index => self.at(usize::from(index)),
+        }
+    }
+
+    /// A column that is not there at all has been noted once, with the header.
+    fn has(self, column: Column) -> bool {
+        self.header.has(column)
+    }
+
+    fn each_item(self, column: Column, visit: impl FnMut(&'a str)) -> bool {
+        value::each_item(self.get(column), visit)
+    }
+
+    fn user_ids(self, column: Column, ids: &mut Vec<ExternalId>) -> bool {
+        value::user_ids(self.get(column), ids)
+    }
+
+    fn metadata(self) -> Metadata {
+        let mut metadata = Metadata::new();
+        for (name, cell) in &self.header.metadata {
+            let value = self.at(usize::from(*cell)).trim();
+            if !value.is_empty() {
+                metadata.insert(name.clone(), Text::new(value));
+            }
+        }
+        metadata
+    }
+
+    fn name(column: Column) -> &'static str {
+        column.as_str()
     }
 }
 

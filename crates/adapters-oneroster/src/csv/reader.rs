@@ -2,7 +2,7 @@
 
 use rollcall_domain::entities::Role;
 use rollcall_domain::ports::{Coverage, Deletion, Hold, Item, OwnedChange, PullSummary, RoleChange, Upsert};
-use rollcall_domain::{Code, Encoder, Kind, Location, Record, Reject, SourcedId};
+use rollcall_domain::{Code, Encoder, Finding, Kind, Location, Record, Reject, SourcedId};
 
 use super::cursor::Memory;
 use super::header::Row;
@@ -170,7 +170,11 @@ impl Reader<'_> {
                     if is_whole {
                         user.roles = of_user.roles.into_iter().map(|(_, role)| role).collect();
                         if role::share_an_id(&user.roles) {
-                            notes.warn(Code::IdDuplicate, Column::SourcedId, SHARED_ROLE_ID);
+                            notes.warnings.push(Finding::on(
+                                Code::IdDuplicate,
+                                Column::SourcedId.as_str(),
+                                SHARED_ROLE_ID,
+                            ));
                         }
                     } else {
                         apart = of_user.roles;
@@ -309,7 +313,7 @@ const SHARED_ROLE_ID: &str = "two different roles of the user have one sourcedId
                               cannot tell them apart";
 
 /// Reads the life-cycle columns, and counts what makes a bulk file look like a delta.
-fn begin(fields: &mut Fields<'_>, file: &SurveyedFile, dated_deletions: &mut u64) -> Lifecycle {
+fn begin<'a>(fields: &mut Fields<'a, Row<'a>>, file: &SurveyedFile, dated_deletions: &mut u64) -> Lifecycle {
     let life = lifecycle::read(fields, file.mode, file.told_by);
     let is_dated = !fields.raw(Column::DateLastModified).is_empty();
     if file.mode == PackageMode::Bulk && life.deleted && is_dated {

@@ -6,13 +6,13 @@ use rollcall_domain::entities::Class;
 use rollcall_domain::vocabulary::ClassType;
 use rollcall_domain::{Code, SourcedId, Text};
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::Column;
 
 /// Titles of the courses of the same package, for classes that have none.
 pub(crate) type CourseTitles = HashMap<SourcedId, Text>;
 
-pub(crate) fn map(fields: &mut Fields<'_>, course_titles: &CourseTitles) -> Option<Class> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>, course_titles: &CourseTitles) -> Option<Class> {
     let sourced_id = fields.sourced_id();
     let school = fields.required_reference(Column::SchoolSourcedId);
     let course = fields.expected_reference(Column::CourseSourcedId);
@@ -28,7 +28,7 @@ pub(crate) fn map(fields: &mut Fields<'_>, course_titles: &CourseTitles) -> Opti
     let periods = fields.list(Column::Periods);
     let sourced_id = sourced_id?;
     let title = fields.text(Column::Title).unwrap_or_else(|| {
-        fields.notes.warn(
+        fields.warn(
             Code::FieldMissing,
             Column::Title,
             "the class has no title; its class code, its course's title or its sourcedId stands in",
@@ -54,7 +54,7 @@ pub(crate) fn map(fields: &mut Fields<'_>, course_titles: &CourseTitles) -> Opti
     })
 }
 
-fn class_type(fields: &mut Fields<'_>) -> ClassType {
+fn class_type<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> ClassType {
     match fields.token(Column::ClassType, ClassType::recognise) {
         Token::Known(class_type) => class_type,
         Token::Respelt(class_type) => {
@@ -62,7 +62,7 @@ fn class_type(fields: &mut Fields<'_>) -> ClassType {
             class_type
         }
         Token::Unknown(raw) => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::ClassType,
                 "the class type is neither `homeroom` nor `scheduled`; it was kept as it is",
@@ -71,7 +71,7 @@ fn class_type(fields: &mut Fields<'_>) -> ClassType {
         }
         Token::Blank => {
             if fields.row.has(Column::ClassType) {
-                fields.notes.warn(
+                fields.warn(
                     Code::FieldMissing,
                     Column::ClassType,
                     "the class type is blank; it was taken as `scheduled`",

@@ -3,10 +3,10 @@
 use rollcall_domain::entities::Course;
 use rollcall_domain::{Code, Text};
 
-use super::fields::Fields;
+use super::fields::{Cells, Fields};
 use crate::csv::table::Column;
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Course> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Course> {
     let sourced_id = fields.sourced_id();
     let course_code = fields.text(Column::CourseCode);
     let title = fields.text(Column::Title);
@@ -16,7 +16,7 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Course> {
     let subject_codes = fields.list(Column::SubjectCodes);
     let sourced_id = sourced_id?;
     let title = title.unwrap_or_else(|| {
-        fields.notes.warn(
+        fields.warn(
             Code::FieldMissing,
             Column::Title,
             "the course has no title; its code, or else its sourcedId, stands in",

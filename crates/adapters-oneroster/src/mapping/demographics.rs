@@ -4,7 +4,7 @@ use rollcall_domain::Code;
 use rollcall_domain::entities::{Demographics, Race};
 use rollcall_domain::vocabulary::Sex;
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::Column;
 
 const RACE: [Column; 7] = [
@@ -17,7 +17,7 @@ const RACE: [Column; 7] = [
     Column::HispanicOrLatinoEthnicity,
 ];
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Demographics> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Demographics> {
     let sourced_id = fields.sourced_id();
     let birth_date = fields.date(Column::BirthDate);
     let sex = sex(fields);
@@ -36,7 +36,7 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Demographics> {
     })
 }
 
-fn sex(fields: &mut Fields<'_>) -> Option<Sex> {
+fn sex<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Sex> {
     match fields.token(Column::Sex, Sex::recognise) {
         Token::Blank => None,
         Token::Known(sex) => Some(sex),
@@ -45,7 +45,7 @@ fn sex(fields: &mut Fields<'_>) -> Option<Sex> {
             Some(sex)
         }
         Token::Unknown(_) => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::Sex,
                 "the sex is none of female, male, unspecified and other; it was left out",

@@ -4,10 +4,10 @@ use rollcall_domain::Code;
 use rollcall_domain::entities::Enrollment;
 use rollcall_domain::vocabulary::EnrollmentRole;
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::Column;
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Enrollment> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Enrollment> {
     let sourced_id = fields.sourced_id();
     let class = fields.required_reference(Column::ClassSourcedId);
     let user = fields.required_reference(Column::UserSourcedId);
@@ -16,7 +16,7 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Enrollment> {
     let begin_date = fields.date(Column::BeginDate);
     let end_date = fields.end_date(Column::EndDate);
     if primary == Some(true) && role.as_ref().is_some_and(|role| *role != EnrollmentRole::Teacher) {
-        fields.notes.warn(
+        fields.warn(
             Code::ValueConflict,
             Column::Primary,
             "`primary` is true although the user is no teacher of the class; it means nothing there",
@@ -36,14 +36,14 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Enrollment> {
     })
 }
 
-fn role(fields: &mut Fields<'_>) -> Option<EnrollmentRole> {
+fn role<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<EnrollmentRole> {
     match fields.token(Column::Role, EnrollmentRole::recognise) {
         Token::Known(role) => Some(role),
         Token::Respelt(role) => {
             if EnrollmentRole::STANDARD[..4].contains(&role) {
                 fields.lenient(Column::Role, "a role in the standard's spelling, such as `student`");
             } else {
-                fields.notes.warn(
+                fields.warn(
                     Code::EnumUnknown,
                     Column::Role,
                     "only administrators, proctors, students and teachers are enrolled in classes by the standard; \
@@ -53,7 +53,7 @@ fn role(fields: &mut Fields<'_>) -> Option<EnrollmentRole> {
             Some(role)
         }
         Token::Unknown(_) => {
-            fields.notes.refuse(
+            fields.refuse(
                 Code::EnumUnknown,
                 Column::Role,
                 "the role is none of administrator, proctor, student, teacher, aide, guardian, parent and relative; \
@@ -62,7 +62,7 @@ fn role(fields: &mut Fields<'_>) -> Option<EnrollmentRole> {
             None
         }
         Token::Blank => {
-            fields.notes.refuse(
+            fields.refuse(
                 Code::FieldMissing,
                 Column::Role,
                 "the role is blank; whether the user teaches or is taught cannot be guessed",

@@ -1,4 +1,4 @@
-//! The cells of one row as typed values, with a note on everything that was not as it should be.
+//! The values of one record as typed values, with a note on everything that was not as it should be.
 
 use jiff::civil::Date;
 use rollcall_domain::entities::{ExternalId, Metadata};
@@ -7,8 +7,31 @@ use rollcall_domain::{Code, Finding, SourcedId, Text};
 
 use super::value::{self, BadDate, Written};
 use crate::config::{EndDates, SlashDates};
-use crate::csv::header::Row;
 use crate::csv::table::{Column, Version};
+
+/// One record as a binding wrote it: a row of a file, or an object of a response.
+///
+/// Every binding is read through this, so that the same roster gives the same records whichever way it comes.
+pub(crate) trait Cells<'a>: Copy {
+    /// The value as it stands; empty if it is blank or not there.
+    fn untrimmed(self, column: Column) -> &'a str;
+
+    /// Whether a blank value is worth a word: the record has a place for it, or ought to have one.
+    fn has(self, column: Column) -> bool;
+
+    /// Calls `visit` for each item of a list, without the spaces around it. Blank items are left out. Returns whether the
+    /// list was written as the standard asks.
+    fn each_item(self, column: Column, visit: impl FnMut(&'a str)) -> bool;
+
+    /// Adds the ids of `userIds`, and returns whether all were written as the standard asks.
+    fn user_ids(self, column: Column, ids: &mut Vec<ExternalId>) -> bool;
+
+    /// The extension fields that are not blank.
+    fn metadata(self) -> Metadata;
+
+    /// How the binding spells the column.
+    fn name(column: Column) -> &'static str;
+}
 
 /// What decides how a value is read.
 #[derive(Debug, Clone, Copy)]
@@ -32,29 +55,31 @@ impl Notes {
         self.warnings.clear();
         self.errors.clear();
     }
-
-    pub(crate) fn warn(&mut self, code: Code, column: Column, message: impl Into<String>) {
-        self.warnings.push(Finding::on(code, column.as_str(), message));
-    }
-
-    pub(crate) fn refuse(&mut self, code: Code, column: Column, message: impl Into<String>) {
-        self.errors.push(Finding::on(code, column.as_str(), message));
-    }
 }
 
-/// The values of one row.
+/// The values of one record.
 ///
-/// Messages never quote a cell: a row with shifted columns has a name where a role should be.
-pub(crate) struct Fields<'a> {
-    pub(crate) row: Row<'a>,
+/// Messages never quote a value: a row with shifted columns has a name where a role should be.
+pub(crate) struct Fields<'a, C> {
+    pub(crate) row: C,
     pub(crate) rules: Rules,
     pub(crate) notes: &'a mut Notes,
 }
 
-impl<'a> Fields<'a> {
-    /// The cell without the spaces around it; empty if it is blank or the column is not there.
+impl<'a, C: Cells<'a>> Fields<'a, C> {
+    /// The value without the spaces around it; empty if it is blank or not there.
     pub(crate) fn raw(&self, column: Column) -> &'a str {
-        self.row.get(column)
+        self.row.untrimmed(column).trim()
+    }
+
+    /// Notes something that was accepted and should be known.
+    pub(crate) fn warn(&mut self, code: Code, column: Column, message: impl Into<String>) {
+        self.notes.warnings.push(Finding::on(code, C::name(column), message));
+    }
+
+    /// Notes something that refuses the record.
+    pub(crate) fn refuse(&mut self, code: Code, column: Column, message: impl Into<String>) {
+        self.notes.errors.push(Finding::on(code, C::name(column), message));
     }
 
     /// The record's own id. Without one the record is refused.
@@ -62,11 +87,11 @@ impl<'a> Fields<'a> {
         let cell = self.row.untrimmed(Column::SourcedId);
         let id = cell.trim();
         let Ok(sourced_id) = SourcedId::new(id) else {
-            self.notes.refuse(Code::IdMissing, Column::SourcedId, "the row has no sourcedId; every record needs one");
+            self.refuse(Code::IdMissing, Column::SourcedId, "the record has no sourcedId; every record needs one");
             return None;
         };
         if id.len() != cell.len() || !value::is_guid(id) {
-            self.notes.warn(
+            self.warn(
                 Code::IdCharacters,
                 Column::SourcedId,
                 "the sourcedId has characters outside `A-Z a-z 0-9 . _ / @ -` or is longer than 255; it was taken as it is",
@@ -79,7 +104,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn required_reference(&mut self, column: Column) -> Option<SourcedId> {
         let reference = self.reference(column);
         if reference.is_none() {
-            self.notes.refuse(Code::FieldMissing, column, blank(column));
+            self.refuse(Code::FieldMissing, column, blank(C::name(column)));
         }
         reference
     }
@@ -101,7 +126,7 @@ impl<'a> Fields<'a> {
     /// A list of references.
     pub(crate) fn references(&mut self, column: Column) -> Vec<SourcedId> {
         let mut references = Vec::new();
-        let exact = value::each_item(self.raw(column), |item| references.extend(SourcedId::new(item)));
+        let exact = self.row.each_item(column, |item| references.extend(SourcedId::new(item)));
         self.list_note(exact, column);
         references
     }
@@ -116,7 +141,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn required_text(&mut self, column: Column) -> Option<Text> {
         let text = self.text(column);
         if text.is_none() {
-            self.notes.refuse(Code::FieldMissing, column, blank(column));
+            self.refuse(Code::FieldMissing, column, blank(C::name(column)));
         }
         text
     }
@@ -134,10 +159,10 @@ impl<'a> Fields<'a> {
     /// with the header.
     pub(crate) fn expected(&mut self, column: Column) {
         if self.row.has(column) {
-            self.notes.warn(
+            self.warn(
                 Code::FieldMissing,
                 column,
-                format!("`{}` is blank although OneRoster requires it; the record was taken without", column.as_str()),
+                format!("`{}` is blank although OneRoster requires it; the record was taken without", C::name(column)),
             );
         }
     }
@@ -145,14 +170,14 @@ impl<'a> Fields<'a> {
     /// A list of texts.
     pub(crate) fn list(&mut self, column: Column) -> Vec<Text> {
         let mut items = Vec::new();
-        let exact = value::each_item(self.raw(column), |item| items.push(Text::new(item)));
+        let exact = self.row.each_item(column, |item| items.push(Text::new(item)));
         self.list_note(exact, column);
         items
     }
 
     fn list_note(&mut self, exact: bool, column: Column) {
         if !exact {
-            self.notes.warn(
+            self.warn(
                 Code::FieldLenient,
                 column,
                 "the list has spaces around its commas or blank items; they were left out",
@@ -192,7 +217,7 @@ impl<'a> Fields<'a> {
                 Some(date)
             }
             Err(BadDate::Ambiguous) => {
-                self.notes.warn(
+                self.warn(
                     Code::DateAmbiguous,
                     column,
                     "the date has slashes, which may mean month/day or day/month; it was left out. \
@@ -217,7 +242,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn required_date(&mut self, column: Column) -> Option<Date> {
         let text = self.raw(column);
         if text.is_empty() {
-            self.notes.refuse(Code::FieldMissing, column, blank(column));
+            self.refuse(Code::FieldMissing, column, blank(C::name(column)));
             return None;
         }
         match value::date(text, self.rules.slash_dates) {
@@ -227,7 +252,7 @@ impl<'a> Fields<'a> {
                 Some(date)
             }
             Err(BadDate::Ambiguous) => {
-                self.notes.refuse(
+                self.refuse(
                     Code::DateAmbiguous,
                     column,
                     "the date has slashes, which may mean month/day or day/month; say which with `slash_dates`",
@@ -235,10 +260,10 @@ impl<'a> Fields<'a> {
                 None
             }
             Err(BadDate::Unreadable) => {
-                self.notes.refuse(
+                self.refuse(
                     Code::FieldInvalid,
                     column,
-                    format!("`{}` is not a date; expected YYYY-MM-DD", column.as_str()),
+                    format!("`{}` is not a date; expected YYYY-MM-DD", C::name(column)),
                 );
                 None
             }
@@ -281,18 +306,14 @@ impl<'a> Fields<'a> {
 
     /// `userIds`.
     pub(crate) fn user_ids(&mut self, column: Column) -> Vec<ExternalId> {
-        let text = self.raw(column);
-        if text.is_empty() {
-            return Vec::new();
-        }
-        let mut ids = Vec::with_capacity(1);
-        if !value::user_ids(text, &mut ids) {
+        let mut ids = Vec::new();
+        if !self.row.user_ids(column, &mut ids) {
             self.lenient(column, "`{type:id}` items joined by commas; ids without a type were kept without one");
         }
         ids
     }
 
-    /// The extension columns.
+    /// The extension fields.
     pub(crate) fn metadata(&self) -> Metadata {
         self.row.metadata()
     }
@@ -308,7 +329,7 @@ impl<'a> Fields<'a> {
             Recognised::Exact(value) => Token::Known(value),
             Recognised::Lenient(value) => Token::Respelt(value),
             Recognised::Extension(value) => {
-                self.notes.warn(Code::EnumUnknown, column, "the value is an extension (`ext:`); it was kept as it is");
+                self.warn(Code::EnumUnknown, column, "the value is an extension (`ext:`); it was kept as it is");
                 Token::Known(value)
             }
             Recognised::Unknown(value) => Token::Unknown(value),
@@ -317,19 +338,19 @@ impl<'a> Fields<'a> {
 
     /// Notes a value that was understood although it is written otherwise than the standard says.
     pub(crate) fn lenient(&mut self, column: Column, expected: &str) {
-        self.notes.warn(
+        self.warn(
             Code::FieldLenient,
             column,
-            format!("`{}` is not written as OneRoster says and was understood; expected {expected}", column.as_str()),
+            format!("`{}` is not written as OneRoster says and was understood; expected {expected}", C::name(column)),
         );
     }
 
     /// Notes an optional value that could not be read and was left out.
     pub(crate) fn dropped(&mut self, column: Column, expected: &str) {
-        self.notes.warn(
+        self.warn(
             Code::FieldInvalid,
             column,
-            format!("`{}` cannot be read and was left out; expected {expected}", column.as_str()),
+            format!("`{}` cannot be read and was left out; expected {expected}", C::name(column)),
         );
     }
 }
@@ -347,6 +368,6 @@ pub(crate) enum Token<T> {
     Unknown(T),
 }
 
-fn blank(column: Column) -> String {
-    format!("`{}` is blank, and the record makes no sense without it", column.as_str())
+fn blank(name: &str) -> String {
+    format!("`{name}` is blank, and the record makes no sense without it")
 }

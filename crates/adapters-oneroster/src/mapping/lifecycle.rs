@@ -2,7 +2,7 @@
 
 use rollcall_domain::Code;
 
-use super::fields::Fields;
+use super::fields::{Cells, Fields};
 use super::value::{self, Status, Written};
 use crate::config::PackageMode;
 use crate::csv::survey::ToldBy;
@@ -22,11 +22,11 @@ pub(crate) struct Lifecycle {
 /// Where nobody has declared the file bulk or delta, `tobedeleted` in a file that lists the record may mean either: that
 /// the record is gone, or that it will be. Keeping it is the reading that locks nobody out; a record that is gone
 /// leaves the file in the end.
-pub(crate) fn read(fields: &mut Fields<'_>, mode: PackageMode, told_by: ToldBy) -> Lifecycle {
+pub(crate) fn read<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode, told_by: ToldBy) -> Lifecycle {
     let mut deleted = status(fields, mode) == Status::ToBeDeleted;
     if deleted && told_by == ToldBy::Nobody {
         deleted = false;
-        fields.notes.warn(
+        fields.warn(
             Code::LifecycleUnexpected,
             Column::Status,
             "the row is `tobedeleted` and nothing says whether the file is bulk or delta, so the record was kept; \
@@ -36,11 +36,11 @@ pub(crate) fn read(fields: &mut Fields<'_>, mode: PackageMode, told_by: ToldBy) 
     Lifecycle { deleted, modified_ms: modified_ms(fields, mode) }
 }
 
-fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {
+fn status<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode) -> Status {
     let text = fields.raw(Column::Status);
     if text.is_empty() {
         if mode == PackageMode::Delta && fields.row.has(Column::Status) {
-            fields.notes.warn(
+            fields.warn(
                 Code::LifecycleUnexpected,
                 Column::Status,
                 "the row of a delta file has no status; it was taken as active",
@@ -49,7 +49,7 @@ fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {
         return Status::Active;
     }
     if mode == PackageMode::Bulk {
-        fields.notes.warn(
+        fields.warn(
             Code::LifecycleUnexpected,
             Column::Status,
             "the row of a bulk file has a status; bulk files leave it blank",
@@ -62,7 +62,7 @@ fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {
             status
         }
         None => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::Status,
                 "the status is neither `active` nor `tobedeleted`; the row was taken as active",
@@ -72,11 +72,11 @@ fn status(fields: &mut Fields<'_>, mode: PackageMode) -> Status {
     }
 }
 
-fn modified_ms(fields: &mut Fields<'_>, mode: PackageMode) -> Option<i64> {
+fn modified_ms<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode) -> Option<i64> {
     let text = fields.raw(Column::DateLastModified);
     if text.is_empty() {
         if mode == PackageMode::Delta && fields.row.has(Column::DateLastModified) {
-            fields.notes.warn(
+            fields.warn(
                 Code::LifecycleUnexpected,
                 Column::DateLastModified,
                 "the row of a delta file has no dateLastModified; it was applied whatever its age",
@@ -85,7 +85,7 @@ fn modified_ms(fields: &mut Fields<'_>, mode: PackageMode) -> Option<i64> {
         return None;
     }
     if mode == PackageMode::Bulk {
-        fields.notes.warn(
+        fields.warn(
             Code::LifecycleUnexpected,
             Column::DateLastModified,
             "the row of a bulk file has a dateLastModified; bulk files leave it blank",

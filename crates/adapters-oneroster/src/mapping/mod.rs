@@ -1,6 +1,6 @@
-//! Rows into domain records: pure, without files or state.
+//! Records of any binding into domain records: pure, without files, requests or state.
 //!
-//! Each module maps one entity. What a row says is read through [`fields::Fields`], which notes everything that was not
+//! Each module maps one entity. What a record says is read through [`fields::Fields`], which notes everything that was not
 //! as it should be; a mapping returns a record, or `None` with the reasons among the notes' errors. Rules that need more
 //! than one record are the domain's.
 

@@ -4,10 +4,10 @@ use rollcall_domain::Code;
 use rollcall_domain::entities::Org;
 use rollcall_domain::vocabulary::OrgType;
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::Column;
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Org> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Org> {
     let sourced_id = fields.sourced_id();
     let name = fields.required_text(Column::Name);
     let org_type = org_type(fields);
@@ -22,7 +22,7 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<Org> {
     })
 }
 
-fn org_type(fields: &mut Fields<'_>) -> OrgType {
+fn org_type<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> OrgType {
     match fields.token(Column::Type, OrgType::recognise) {
         Token::Known(org_type) => org_type,
         Token::Respelt(org_type) => {
@@ -30,7 +30,7 @@ fn org_type(fields: &mut Fields<'_>) -> OrgType {
             org_type
         }
         Token::Unknown(raw) => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::Type,
                 "the type is none of department, school, district, local, state and national; it was kept as it is",

@@ -1,10 +1,10 @@
-//! `roles.csv` of 1.2, and the role column that 1.0 and 1.1 have in `users.csv`.
+//! The roles of 1.2, in `roles.csv` or inside a user, and the one role that 1.0 and 1.1 give a user.
 
 use rollcall_domain::entities::Role;
 use rollcall_domain::vocabulary::{RoleType, UserRole};
 use rollcall_domain::{Code, SourcedId};
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::{Column, Version};
 
 /// One row of `roles.csv`.
@@ -16,42 +16,45 @@ pub(crate) struct RoleRow {
     pub(crate) role: Role,
 }
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<RoleRow> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<RoleRow> {
     let sourced_id = fields.sourced_id();
     let user = fields.required_reference(Column::UserSourcedId);
+    let role = of_user(fields);
+    Some(RoleRow { user: user?, role: Role { sourced_id: Some(sourced_id?), ..role? } })
+}
+
+/// A role without an id of its own, as it stands inside its user.
+pub(crate) fn of_user<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Role> {
     let role = user_role(fields);
     let role_type = role_type(fields);
     let org = fields.expected_reference(Column::OrgSourcedId);
     let begin_date = fields.date(Column::BeginDate);
     let end_date = fields.end_date(Column::EndDate);
-    Some(RoleRow {
-        user: user?,
-        role: Role {
-            role: role?,
-            org,
-            role_type,
-            begin_date,
-            end_date,
-            user_profile: fields.text(Column::UserProfileSourcedId),
-            sourced_id: Some(sourced_id?),
-        },
+    Some(Role {
+        role: role?,
+        org,
+        role_type,
+        begin_date,
+        end_date,
+        user_profile: fields.text(Column::UserProfileSourcedId),
+        sourced_id: None,
     })
 }
 
 /// The role that a row takes away: its own id, and whose it is where the row says so. The row is about to go, so its own
 /// id is all that it must have, as in every other file.
-pub(crate) fn map_deletion(fields: &mut Fields<'_>) -> Option<(Option<SourcedId>, SourcedId)> {
+pub(crate) fn map_deletion<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<(Option<SourcedId>, SourcedId)> {
     let sourced_id = fields.sourced_id();
     let user = fields.reference(Column::UserSourcedId);
     Some((user, sourced_id?))
 }
 
 /// What a user is. A user without a role that can be read is refused: nobody can say what the user may do.
-pub(crate) fn user_role(fields: &mut Fields<'_>) -> Option<UserRole> {
+pub(crate) fn user_role<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<UserRole> {
     match fields.token(Column::Role, UserRole::recognise) {
         Token::Known(role) => {
             if fields.rules.version < Version::V1_2 && is_new_in_1_2(&role) {
-                fields.notes.warn(
+                fields.warn(
                     Code::EnumUnknown,
                     Column::Role,
                     "the role belongs to OneRoster 1.2, not to this version; it was kept",
@@ -61,7 +64,7 @@ pub(crate) fn user_role(fields: &mut Fields<'_>) -> Option<UserRole> {
         }
         Token::Respelt(UserRole::Administrator) if fields.raw(Column::Role) == "administrator" => {
             if fields.rules.version == Version::V1_2 {
-                fields.notes.warn(
+                fields.warn(
                     Code::EnumUnknown,
                     Column::Role,
                     "the role `administrator` belongs to OneRoster 1.1; 1.2 says which sort; it was kept",
@@ -74,7 +77,7 @@ pub(crate) fn user_role(fields: &mut Fields<'_>) -> Option<UserRole> {
             Some(role)
         }
         Token::Unknown(_) => {
-            fields.notes.refuse(
+            fields.refuse(
                 Code::EnumUnknown,
                 Column::Role,
                 "the role is none of those that OneRoster knows (student, teacher, aide, guardian, parent, relative, \
@@ -83,11 +86,7 @@ pub(crate) fn user_role(fields: &mut Fields<'_>) -> Option<UserRole> {
             None
         }
         Token::Blank => {
-            fields.notes.refuse(
-                Code::FieldMissing,
-                Column::Role,
-                "the role is blank; what the user is cannot be guessed",
-            );
+            fields.refuse(Code::FieldMissing, Column::Role, "the role is blank; what the user is cannot be guessed");
             None
         }
     }
@@ -104,7 +103,7 @@ fn is_new_in_1_2(role: &UserRole) -> bool {
     )
 }
 
-fn role_type(fields: &mut Fields<'_>) -> RoleType {
+fn role_type<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> RoleType {
     match fields.token(Column::RoleType, RoleType::recognise) {
         Token::Known(role_type @ (RoleType::Primary | RoleType::Secondary)) => role_type,
         Token::Respelt(role_type) => {
@@ -113,7 +112,7 @@ fn role_type(fields: &mut Fields<'_>) -> RoleType {
         }
         // A further role is the weaker claim: it never competes with the one that the source does call primary.
         Token::Known(_) | Token::Unknown(_) => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::RoleType,
                 "the role type is neither `primary` nor `secondary`; it was taken as `secondary`",
@@ -122,7 +121,7 @@ fn role_type(fields: &mut Fields<'_>) -> RoleType {
         }
         Token::Blank => {
             if fields.row.has(Column::RoleType) {
-                fields.notes.warn(
+                fields.warn(
                     Code::FieldMissing,
                     Column::RoleType,
                     "the role type is blank; it was taken as `secondary`",

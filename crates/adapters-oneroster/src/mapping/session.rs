@@ -4,10 +4,10 @@ use rollcall_domain::Code;
 use rollcall_domain::entities::AcademicSession;
 use rollcall_domain::vocabulary::SessionType;
 
-use super::fields::{Fields, Token};
+use super::fields::{Cells, Fields, Token};
 use crate::csv::table::Column;
 
-pub(crate) fn map(fields: &mut Fields<'_>) -> Option<AcademicSession> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<AcademicSession> {
     let sourced_id = fields.sourced_id();
     let title = fields.required_text(Column::Title);
     let session_type = session_type(fields);
@@ -27,7 +27,7 @@ pub(crate) fn map(fields: &mut Fields<'_>) -> Option<AcademicSession> {
     })
 }
 
-fn session_type(fields: &mut Fields<'_>) -> SessionType {
+fn session_type<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> SessionType {
     match fields.token(Column::Type, SessionType::recognise) {
         Token::Known(session_type) => session_type,
         Token::Respelt(session_type) => {
@@ -35,7 +35,7 @@ fn session_type(fields: &mut Fields<'_>) -> SessionType {
             session_type
         }
         Token::Unknown(raw) => {
-            fields.notes.warn(
+            fields.warn(
                 Code::EnumUnknown,
                 Column::Type,
                 "the type is none of gradingPeriod, semester, schoolYear and term; it was kept as it is",

@@ -4,12 +4,12 @@ use rollcall_domain::Code;
 use rollcall_domain::entities::{Role, User};
 use rollcall_domain::vocabulary::RoleType;
 
-use super::fields::Fields;
+use super::fields::{Cells, Fields};
 use super::role::user_role;
 use crate::csv::table::Column;
 
 /// Maps a user. `roles_in_row` says that the row has a role and orgs of its own, as in 1.0 and 1.1.
-pub(crate) fn map(fields: &mut Fields<'_>, roles_in_row: bool) -> Option<User> {
+pub(crate) fn map<'a>(fields: &mut Fields<'a, impl Cells<'a>>, roles_in_row: bool) -> Option<User> {
     let sourced_id = fields.sourced_id();
     let roles = if roles_in_row { roles(fields) } else { Some(Vec::new()) };
     let enabled_user = enabled(fields);
@@ -43,7 +43,7 @@ pub(crate) fn map(fields: &mut Fields<'_>, roles_in_row: bool) -> Option<User> {
 }
 
 /// The one role of a row, at each of its orgs. None of the orgs is made the primary one: their order means nothing.
-fn roles(fields: &mut Fields<'_>) -> Option<Vec<Role>> {
+fn roles<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> Option<Vec<Role>> {
     let role = user_role(fields);
     let orgs = fields.references(Column::OrgSourcedIds);
     let role = role?;
@@ -63,12 +63,12 @@ fn roles(fields: &mut Fields<'_>) -> Option<Vec<Role>> {
     Some(orgs.into_iter().map(|org| at(Some(org))).collect())
 }
 
-fn enabled(fields: &mut Fields<'_>) -> bool {
+fn enabled<'a>(fields: &mut Fields<'a, impl Cells<'a>>) -> bool {
     if let Some(enabled) = fields.flag(Column::EnabledUser) {
         return enabled;
     }
     if fields.raw(Column::EnabledUser).is_empty() && fields.row.has(Column::EnabledUser) {
-        fields.notes.warn(Code::FieldMissing, Column::EnabledUser, "enabledUser is blank; it was taken as true");
+        fields.warn(Code::FieldMissing, Column::EnabledUser, "enabledUser is blank; it was taken as true");
     }
     true
 }

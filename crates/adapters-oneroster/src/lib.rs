@@ -14,5 +14,5 @@ pub mod export;
 mod mapping;
 
 pub use config::{ArchiveLimits, CsvConfig, EndDates, PackageMode, SlashDates, TextEncoding};
-pub use csv::CsvSource;
+pub use csv::{CsvSource, NO_NEW_PACKAGE};
 pub use error::CsvError;

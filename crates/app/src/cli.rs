@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollcall_adapters_oneroster::export::ExportVersion;
-use rollcall_adapters_oneroster::{PackageMode, SlashDates};
+use rollcall_adapters_oneroster::{PackageMode, SlashDates, TextEncoding};
 use rollcall_vendor_sim::auth::ClientAuth;
 use rollcall_vendor_sim::oneroster::Quirk;
 use secrecy::SecretString;
@@ -114,7 +114,10 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) allow_mass_change: bool,
 
-    /// Exit with 4 if any record is refused
+    /// Exit with 4 if a record is refused; everything else is applied all the same
+    ///
+    /// Warnings change nothing. To hold a package to the letter of the standard before it is imported, use
+    /// `rollcall validate --strict`, which counts each warning as an error.
     #[arg(long)]
     pub(crate) strict: bool,
 
@@ -136,6 +139,30 @@ pub(crate) struct Reading {
     /// Whether the files hold the whole roster or only changes, whatever the manifest says
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) mode: Option<Mode>,
+
+    /// The encoding of the files
+    #[arg(long, value_name = "ENCODING", value_enum)]
+    pub(crate) encoding: Option<Encoding>,
+}
+
+/// The encoding of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoding {
+    /// What OneRoster asks for
+    #[value(name = "utf-8")]
+    Utf8,
+    /// What spreadsheets on Windows save
+    #[value(name = "windows-1252")]
+    Windows1252,
+}
+
+impl From<Encoding> for TextEncoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Utf8 => Self::Utf8,
+            Encoding::Windows1252 => Self::Windows1252,
+        }
+    }
 }
 
 /// The order of day and month.
@@ -182,12 +209,22 @@ Exit codes:
 
 Examples:
   rollcall validate export.zip
-  rollcall validate export.zip --strict --output json")]
+  rollcall validate export.zip --strict --output json
+  rollcall validate export.zip --source springfield")]
 pub(crate) struct Validate {
-    /// A folder of CSV files or a `.zip`
-    pub(crate) path: PathBuf,
+    /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped [default: the source's `path` in the
+    /// configuration]
+    #[arg(required_unless_present = "source")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// Read the package with the settings that the configuration has for this source
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
 
     /// Hold the package to the letter of the standard: every warning is an error
+    ///
+    /// `rollcall import --strict` is something else: it imports as ever and tells by its exit code whether a record was
+    /// refused.
     #[arg(long)]
     pub(crate) strict: bool,
 
@@ -204,7 +241,7 @@ pub(crate) enum Runs {
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
         /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show what a run did

@@ -21,12 +21,21 @@ pub(crate) struct FailedEarly<'a> {
     warnings: [(); 0],
     held_by: [(); 0],
     duration_ms: u64,
+    error: EarlyError<'a>,
+}
+
+/// Why something failed, and what to do about it.
+#[derive(Debug, Serialize)]
+struct EarlyError<'a> {
+    #[serde(flatten)]
     error: &'a RunError,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
 }
 
 impl<'a> FailedEarly<'a> {
     /// The document for `error`, on the source that the command named.
-    pub(crate) fn new(source: Option<&'a str>, error: &'a RunError) -> Self {
+    pub(crate) fn new(source: Option<&'a str>, error: &'a RunError, hint: Option<&'a str>) -> Self {
         Self {
             run_id: None,
             source,
@@ -38,7 +47,7 @@ impl<'a> FailedEarly<'a> {
             warnings: [],
             held_by: [],
             duration_ms: 0,
-            error,
+            error: EarlyError { error, hint },
         }
     }
 }
@@ -140,8 +149,12 @@ pub(crate) struct Validation {
 
 impl Validation {
     /// A package that cannot be validated at all.
-    pub(crate) fn refused(error: &RunError) -> Self {
-        Self { valid: false, findings: PackageFinding::of_refusal(error) }
+    pub(crate) fn refused(error: &RunError, hint: Option<&str>) -> Self {
+        let mut findings = PackageFinding::of_refusal(error);
+        if let (Some(hint), [only]) = (hint, findings.as_mut_slice()) {
+            only.message = format!("{}; {hint}", only.message);
+        }
+        Self { valid: false, findings }
     }
 }
 
@@ -295,7 +308,7 @@ mod tests {
     #[test]
     fn a_failure_from_before_a_run_has_the_shape_of_a_report() {
         let error = RunError { code: "store.unavailable".to_owned(), message: "no".to_owned(), problems: Vec::new() };
-        let early = serde_json::to_value(FailedEarly::new(Some("a"), &error)).unwrap();
+        let early = serde_json::to_value(FailedEarly::new(Some("a"), &error, None)).unwrap();
         let report = RunReport::begun(rollcall_domain::RunId(uuid::Uuid::nil()), "a");
         let report = serde_json::to_value(report).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

@@ -11,7 +11,7 @@ use rollcall_domain::sync::SyncOptions;
 use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::cli::{Import, Reading};
+use crate::cli::{Import, Reading, Validate};
 use crate::config::SourceConfig;
 use crate::documents;
 use crate::failure::Failure;
@@ -32,23 +32,29 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     })
 }
 
-/// Where an import reads: the command line before the configuration.
-pub(crate) fn import_path<'a>(configured: Option<&'a SourceConfig>, arguments: &'a Import) -> Result<&'a Path> {
+/// Where a package is read: the command line before the configuration. The second value says whether the configuration
+/// has packages come there time and again.
+pub(crate) fn package_path<'a>(
+    configured: Option<&'a SourceConfig>,
+    given: Option<&'a Path>,
+    name: &str,
+) -> Result<(&'a Path, bool)> {
     let of_source = match configured {
         Some(SourceConfig::Csv(source)) => source.path.as_deref(),
         None => None,
     };
-    arguments.path.as_deref().or(of_source).ok_or_else(|| {
-        let message = format!("no path is given, and the configuration has none for the source `{}`", arguments.source);
-        Failure::new("usage", message)
+    let path = given.or(of_source).ok_or_else(|| {
+        let message = format!("no path is given, and the configuration has none for the source `{name}`");
+        Failure::usage("usage", message)
             .hint("give a folder of CSV files, a `.zip`, or a folder into which zips are dropped")
-            .into()
-    })
+    })?;
+    Ok((path, of_source == Some(path)))
 }
 
 /// The settings of an import: the command line before the configuration before the defaults.
-pub(crate) fn import(path: &Path, configured: Option<&SourceConfig>, arguments: &Import) -> (CsvConfig, SyncOptions) {
-    let mut csv = CsvConfig::new(path);
+pub(crate) fn import(configured: Option<&SourceConfig>, arguments: &Import) -> Result<(CsvConfig, SyncOptions)> {
+    let (path, recurring) = package_path(configured, arguments.path.as_deref(), &arguments.source)?;
+    let csv = csv_config(path, recurring, configured, arguments.reading);
     let mut options = SyncOptions {
         dry_run: arguments.dry_run,
         allow_mass_change: arguments.allow_mass_change,
@@ -56,32 +62,33 @@ pub(crate) fn import(path: &Path, configured: Option<&SourceConfig>, arguments: 
         ..SyncOptions::default()
     };
     if let Some(SourceConfig::Csv(source)) = configured {
-        csv.mode = source.mode;
-        csv.slash_dates = source.slash_dates;
-        csv.end_dates = source.end_dates;
-        csv.encoding = source.encoding;
         options.demographics |= source.demographics;
         options.totals = source.totals;
         options.guards = source.guards;
     }
-    override_reading(&mut csv, arguments.reading);
-    (csv, options)
+    Ok((csv, options))
 }
 
 /// The settings of a validation.
-pub(crate) fn validation(path: &Path, reading: Reading) -> (CsvConfig, SyncOptions) {
-    let mut csv = CsvConfig::new(path);
-    override_reading(&mut csv, reading);
-    (csv, SyncOptions { dry_run: true, demographics: true, ..SyncOptions::default() })
+pub(crate) fn validation(configured: Option<&SourceConfig>, arguments: &Validate) -> Result<(CsvConfig, SyncOptions)> {
+    let name = arguments.source.as_deref().unwrap_or_default();
+    let (path, recurring) = package_path(configured, arguments.path.as_deref(), name)?;
+    let csv = csv_config(path, recurring, configured, arguments.reading);
+    Ok((csv, SyncOptions { dry_run: true, demographics: true, ..SyncOptions::default() }))
 }
 
-fn override_reading(csv: &mut CsvConfig, reading: Reading) {
-    if let Some(mode) = reading.mode {
-        csv.mode = Some(mode.into());
+fn csv_config(path: &Path, recurring: bool, configured: Option<&SourceConfig>, reading: Reading) -> CsvConfig {
+    let mut csv = CsvConfig { recurring, ..CsvConfig::new(path) };
+    if let Some(SourceConfig::Csv(source)) = configured {
+        csv.mode = source.mode;
+        csv.slash_dates = source.slash_dates;
+        csv.end_dates = source.end_dates;
+        csv.encoding = source.encoding;
     }
-    if let Some(order) = reading.slash_dates {
-        csv.slash_dates = Some(order.into());
-    }
+    csv.mode = reading.mode.map(Into::into).or(csv.mode);
+    csv.slash_dates = reading.slash_dates.map(Into::into).or(csv.slash_dates);
+    csv.encoding = reading.encoding.map_or(csv.encoding, Into::into);
+    csv
 }
 
 /// Which migrations a database has had; with `migrate`, after those that were missing.

@@ -23,11 +23,14 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Import) -> Result<Exit> {
     let config = context.config()?;
     let configured = config.source(&arguments.source);
-    let path = wiring::import_path(configured, arguments)?;
-    wiring::check_path(path)?;
-    let (csv, options) = wiring::import(path, configured, arguments);
+    let (csv, options) = wiring::import(configured, arguments)?;
+    wiring::check_path(&csv.path)?;
     let source = CsvSource::new(csv, Arc::new(SystemClock));
     let store = context.writing(&config).await?;
+    if configured.is_none() && !config.sources().is_empty() && store.source_find(&arguments.source).await?.is_none() {
+        let known = config.nearest_source(&arguments.source);
+        output::note(&format!("note: the source `{}` is new, and not in the configuration; {known}", arguments.source));
+    }
 
     let mut exit = Exit::Done;
     let mut reports: Vec<RunReport> = Vec::new();

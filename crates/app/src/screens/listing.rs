@@ -34,7 +34,7 @@ pub(crate) fn sources(sources: &[Source<'_>]) -> String {
     if sources.is_empty() {
         return "no sources yet\nhint: `rollcall import PATH --source NAME` makes one\n".to_owned();
     }
-    let mut table = plain_table(&["source", "kind", "last run", "schools", "classes", "users", "enrollments"], 3);
+    let mut table = plain_table(&["source", "kind", "last run", "orgs", "classes", "users", "enrollments"], 3);
     for source in sources {
         table.add_row([
             source.name.to_owned(),

@@ -24,6 +24,7 @@ Examples:
   rollcall generate demo --students 500 --seed 1      write a synthetic district to try things on
   rollcall validate demo                              look at a package without a database
   rollcall import demo --source springfield           bring it into the store
+  rollcall sync --all                                 do so for every source in the configuration
   rollcall runs show latest                           see what that did
   rollcall export out --source springfield            write the live roster as OneRoster CSV"
 )]
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Look a OneRoster CSV package through, without a database
     Validate(Validate),
+    /// Bring the rosters of configured sources up to date
+    Sync(SyncSources),
     /// Look at what runs did
     #[command(subcommand)]
     Runs(Runs),
@@ -130,7 +133,7 @@ pub(crate) struct Import {
 }
 
 /// How a package is to be read.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Reading {
     /// How to read dates such as 3/4/2026; without it they are not guessed
     #[arg(long, value_name = "ORDER", value_enum)]
@@ -232,6 +235,42 @@ pub(crate) struct Validate {
     pub(crate) reading: Reading,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each source gets a run of its own; one that fails does not keep the others from theirs.
+
+Exit codes, that of the worst run:
+  0  applied, or planned by a dry run
+  1  failed; nothing is applied
+  3  held by a guard; nothing is applied
+
+Examples:
+  rollcall sync springfield
+  rollcall sync springfield shelbyville --dry-run
+  rollcall sync --all --output json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct SyncSources {
+    /// Sources of the configuration, by name
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+
+    /// Every source of the configuration
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+
+    /// Read everything, even where only changes could be read
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Apply runs that a guard would hold
+    #[arg(long)]
+    pub(crate) allow_mass_change: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Runs {
     /// List runs, newest first
@@ -294,6 +333,19 @@ pub(crate) struct Export {
 pub(crate) enum Sources {
     /// List the sources with what is stored of them
     List,
+    /// Try a source of the configuration: whether it can be read, and what it has
+    #[command(after_help = "\
+Nothing is changed anywhere.
+
+Exit codes:
+  0  nothing stands in the way of a sync
+  1  there are problems
+
+Example: rollcall sources check springfield")]
+    Check {
+        /// The source
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -105,7 +105,15 @@ fn the_documents_are_stable() {
 fn help_has_examples_and_names_only_what_works() {
     let place = Place::new(Engine::Sqlite);
     let mut screens = String::new();
-    for line in ["--help", "import --help", "runs --help", "runs rejects --help", "generate --help"] {
+    for line in [
+        "--help",
+        "import --help",
+        "sync --help",
+        "runs --help",
+        "runs rejects --help",
+        "sources --help",
+        "generate --help",
+    ] {
         let answer = place.answer(line).exits(0);
         writeln!(screens, "$ rollcall {line}\n{}", answer.stdout).unwrap();
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, mem};
 
 use anyhow::{Context as _, Result};
-use rollcall_adapters_oneroster::{CsvSource, NO_NEW_PACKAGE};
+use rollcall_adapters_oneroster::NO_NEW_PACKAGE;
 use rollcall_domain::ports::RunMode;
 use rollcall_domain::report::{RunReport, WarningGroup};
 use rollcall_domain::sync::Sync;
@@ -31,9 +31,7 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<Exit> {
     let config = if arguments.source.is_some() { context.config()? } else { Config::default() };
     let configured = arguments.source.as_deref().map(|name| config.known_source(name)).transpose()?;
-    let (csv, options) = wiring::validation(configured, arguments)?;
-    wiring::check_path(&csv.path)?;
-    let source = CsvSource::new(csv, Arc::new(SystemClock));
+    let (source, options) = wiring::validation(configured, arguments).await?;
     let spool = Arc::new(Mutex::new(Spool::new()?));
     let store = {
         let spool = Arc::clone(&spool);

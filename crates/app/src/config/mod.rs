@@ -7,6 +7,8 @@
 //!
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
+mod csv;
+mod keys;
 mod mistake;
 mod source;
 
@@ -22,8 +24,9 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
-pub(crate) use self::source::{SourceConfig, check_source_name};
+pub(crate) use self::source::{Common, Settings, SourceConfig, check_source_name};
 use crate::failure::Failure;
 
 /// The file that is read if it is there and no other is named.

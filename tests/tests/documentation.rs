@@ -21,6 +21,7 @@ fn links_between_pages_lead_somewhere() {
     for name in [
         "README.md",
         "ARCHITECTURE.md",
+        "docs/configuration.md",
         "docs/import-guide.md",
         "docs/mapping.md",
         "docs/failure-modes.md",

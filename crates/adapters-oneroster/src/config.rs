@@ -22,6 +22,9 @@ pub struct CsvConfig {
     pub settle: Duration,
     /// What an archive may hold.
     pub limits: ArchiveLimits,
+    /// Whether packages are expected at the path time and again. A folder that holds none is then a drop folder with
+    /// nothing new in it, and not a mistake.
+    pub recurring: bool,
 }
 
 impl CsvConfig {
@@ -35,6 +38,7 @@ impl CsvConfig {
             encoding: TextEncoding::default(),
             settle: Duration::from_mins(1),
             limits: ArchiveLimits::default(),
+            recurring: false,
         }
     }
 }

@@ -16,6 +16,6 @@ mod mapping;
 mod rest;
 
 pub use config::{ArchiveLimits, CsvConfig, EndDates, PackageMode, SlashDates, TextEncoding};
-pub use csv::CsvSource;
+pub use csv::{CsvSource, NO_NEW_PACKAGE};
 pub use error::CsvError;
 pub use rest::{PageFault, RestConfig, RestError, RestProfile, RestSource, RestVersion, ServiceRoot};

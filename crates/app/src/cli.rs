@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollcall_adapters_oneroster::export::ExportVersion;
-use rollcall_adapters_oneroster::{PackageMode, SlashDates};
+use rollcall_adapters_oneroster::{PackageMode, SlashDates, TextEncoding};
 use rollcall_vendor_sim::auth::ClientAuth;
 use rollcall_vendor_sim::oneroster::Quirk;
 use secrecy::SecretString;
@@ -24,6 +24,7 @@ Examples:
   rollcall generate demo --students 500 --seed 1      write a synthetic district to try things on
   rollcall validate demo                              look at a package without a database
   rollcall import demo --source springfield           bring it into the store
+  rollcall sync --all                                 do so for every source in the configuration
   rollcall runs show latest                           see what that did
   rollcall export out --source springfield            write the live roster as OneRoster CSV"
 )]
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Look a OneRoster CSV package through, without a database
     Validate(Validate),
+    /// Bring the rosters of configured sources up to date
+    Sync(SyncSources),
     /// Look at what runs did
     #[command(subcommand)]
     Runs(Runs),
@@ -114,7 +117,10 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) allow_mass_change: bool,
 
-    /// Exit with 4 if any record is refused
+    /// Exit with 4 if a record is refused; everything else is applied all the same
+    ///
+    /// Warnings change nothing. To hold a package to the letter of the standard before it is imported, use
+    /// `rollcall validate --strict`, which counts each warning as an error.
     #[arg(long)]
     pub(crate) strict: bool,
 
@@ -127,7 +133,7 @@ pub(crate) struct Import {
 }
 
 /// How a package is to be read.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Reading {
     /// How to read dates such as 3/4/2026; without it they are not guessed
     #[arg(long, value_name = "ORDER", value_enum)]
@@ -136,6 +142,30 @@ pub(crate) struct Reading {
     /// Whether the files hold the whole roster or only changes, whatever the manifest says
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) mode: Option<Mode>,
+
+    /// The encoding of the files
+    #[arg(long, value_name = "ENCODING", value_enum)]
+    pub(crate) encoding: Option<Encoding>,
+}
+
+/// The encoding of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoding {
+    /// What OneRoster asks for
+    #[value(name = "utf-8")]
+    Utf8,
+    /// What spreadsheets on Windows save
+    #[value(name = "windows-1252")]
+    Windows1252,
+}
+
+impl From<Encoding> for TextEncoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Utf8 => Self::Utf8,
+            Encoding::Windows1252 => Self::Windows1252,
+        }
+    }
 }
 
 /// The order of day and month.
@@ -182,17 +212,63 @@ Exit codes:
 
 Examples:
   rollcall validate export.zip
-  rollcall validate export.zip --strict --output json")]
+  rollcall validate export.zip --strict --output json
+  rollcall validate export.zip --source springfield")]
 pub(crate) struct Validate {
-    /// A folder of CSV files or a `.zip`
-    pub(crate) path: PathBuf,
+    /// A folder of CSV files, a `.zip`, or a folder into which zips are dropped [default: the source's `path` in the
+    /// configuration]
+    #[arg(required_unless_present = "source")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// Read the package with the settings that the configuration has for this source
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
 
     /// Hold the package to the letter of the standard: every warning is an error
+    ///
+    /// `rollcall import --strict` is something else: it imports as ever and tells by its exit code whether a record was
+    /// refused.
     #[arg(long)]
     pub(crate) strict: bool,
 
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each source gets a run of its own; one that fails does not keep the others from theirs.
+
+Exit codes, that of the worst run:
+  0  applied, or planned by a dry run
+  1  failed; nothing is applied
+  3  held by a guard; nothing is applied
+
+Examples:
+  rollcall sync springfield
+  rollcall sync springfield shelbyville --dry-run
+  rollcall sync --all --output json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct SyncSources {
+    /// Sources of the configuration, by name
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+
+    /// Every source of the configuration
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+
+    /// Read everything, even where only changes could be read
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Apply runs that a guard would hold
+    #[arg(long)]
+    pub(crate) allow_mass_change: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,7 +280,7 @@ pub(crate) enum Runs {
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
         /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show what a run did
@@ -257,6 +333,19 @@ pub(crate) struct Export {
 pub(crate) enum Sources {
     /// List the sources with what is stored of them
     List,
+    /// Try a source of the configuration: whether it can be read, and what it has
+    #[command(after_help = "\
+Nothing is changed anywhere.
+
+Exit codes:
+  0  nothing stands in the way of a sync
+  1  there are problems
+
+Example: rollcall sources check springfield")]
+    Check {
+        /// The source
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_domain::ports::RejectRow;
+use rollcall_domain::ports::{CheckReport, Problem, RejectRow};
 use rollcall_domain::report::{RunError, RunReport};
 use rollcall_domain::{Counts, Kind, PerKind};
 use serde::{Deserialize, Serialize, Serializer};
+
+use crate::failure::Explained;
 
 /// The report of a run that failed before it became one: the same shape, with `run_id` null.
 #[derive(Debug, Serialize)]
@@ -21,12 +23,21 @@ pub(crate) struct FailedEarly<'a> {
     warnings: [(); 0],
     held_by: [(); 0],
     duration_ms: u64,
+    error: EarlyError<'a>,
+}
+
+/// Why something failed, and what to do about it.
+#[derive(Debug, Serialize)]
+struct EarlyError<'a> {
+    #[serde(flatten)]
     error: &'a RunError,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
 }
 
 impl<'a> FailedEarly<'a> {
     /// The document for `error`, on the source that the command named.
-    pub(crate) fn new(source: Option<&'a str>, error: &'a RunError) -> Self {
+    pub(crate) fn new(source: Option<&'a str>, error: &'a RunError, hint: Option<&'a str>) -> Self {
         Self {
             run_id: None,
             source,
@@ -38,16 +49,79 @@ impl<'a> FailedEarly<'a> {
             warnings: [],
             held_by: [],
             duration_ms: 0,
-            error,
+            error: EarlyError { error, hint },
         }
     }
 }
 
 /// Several runs, newest first.
 #[derive(Debug, Serialize)]
-pub(crate) struct Runs<'a> {
+pub(crate) struct Runs<T> {
     /// The reports.
-    pub(crate) runs: Vec<&'a RunReport>,
+    pub(crate) runs: Vec<T>,
+}
+
+/// What a check of a source found out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Check<'a> {
+    /// The source.
+    pub(crate) source: &'a str,
+    /// What sort of source it is.
+    pub(crate) kind: &'a str,
+    /// Whether there are no problems.
+    pub(crate) ok: bool,
+    /// What was found, by name.
+    #[serde(serialize_with = "as_map")]
+    pub(crate) facts: Vec<(String, String)>,
+    /// What will make a sync fail or fall short.
+    pub(crate) problems: Vec<CheckProblem>,
+}
+
+/// One problem of a source.
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckProblem {
+    /// A stable word.
+    pub(crate) code: String,
+    /// The file or address, if it is about one.
+    pub(crate) place: Option<String>,
+    /// What is wrong and what to do.
+    pub(crate) message: String,
+}
+
+impl<'a> Check<'a> {
+    /// The document of a check. Facts of one name become one.
+    pub(crate) fn new(source: &'a str, kind: &'a str, found: Result<CheckReport, Explained>) -> Self {
+        let of_report = |problem: &Problem| CheckProblem {
+            code: problem.code.to_string(),
+            place: problem.place.clone(),
+            message: problem.message.clone(),
+        };
+        let (facts, problems) = match found {
+            Ok(report) => (report.facts, report.problems.iter().map(of_report).collect()),
+            Err(Explained { error, .. }) if !error.problems.is_empty() => {
+                (Vec::new(), error.problems.iter().map(of_report).collect())
+            }
+            Err(Explained { error, hint, .. }) => {
+                let message = hint.map_or(error.message.clone(), |hint| format!("{}; {hint}", error.message));
+                (Vec::new(), vec![CheckProblem { code: error.code, place: None, message }])
+            }
+        };
+        let mut joined: Vec<(String, String)> = Vec::new();
+        for (name, value) in facts {
+            match joined.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => {
+                    values.push_str("; ");
+                    values.push_str(&value);
+                }
+                None => joined.push((name, value)),
+            }
+        }
+        Self { source, kind, ok: problems.is_empty(), facts: joined, problems }
+    }
+}
+
+fn as_map<S: Serializer>(facts: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(facts.iter().map(|(name, value)| (name, value)))
 }
 
 /// One reject: its code and field are those of its first finding.
@@ -140,8 +214,12 @@ pub(crate) struct Validation {
 
 impl Validation {
     /// A package that cannot be validated at all.
-    pub(crate) fn refused(error: &RunError) -> Self {
-        Self { valid: false, findings: PackageFinding::of_refusal(error) }
+    pub(crate) fn refused(error: &RunError, hint: Option<&str>) -> Self {
+        let mut findings = PackageFinding::of_refusal(error);
+        if let (Some(hint), [only]) = (hint, findings.as_mut_slice()) {
+            only.message = format!("{}; {hint}", only.message);
+        }
+        Self { valid: false, findings }
     }
 }
 
@@ -195,7 +273,7 @@ impl PackageFinding {
                 message: error.message.clone(),
             }];
         }
-        let of_problem = |problem: &rollcall_domain::ports::Problem| {
+        let of_problem = |problem: &Problem| {
             let (file, line) = problem.place.as_deref().map_or((None, None), split_location);
             Self {
                 severity: Severity::Error,
@@ -295,7 +373,7 @@ mod tests {
     #[test]
     fn a_failure_from_before_a_run_has_the_shape_of_a_report() {
         let error = RunError { code: "store.unavailable".to_owned(), message: "no".to_owned(), problems: Vec::new() };
-        let early = serde_json::to_value(FailedEarly::new(Some("a"), &error)).unwrap();
+        let early = serde_json::to_value(FailedEarly::new(Some("a"), &error, None)).unwrap();
         let report = RunReport::begun(rollcall_domain::RunId(uuid::Uuid::nil()), "a");
         let report = serde_json::to_value(report).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

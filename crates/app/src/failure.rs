@@ -72,12 +72,18 @@ pub(crate) struct Failure {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    exit: Exit,
 }
 
 impl Failure {
     /// A failure with a stable code, and what is wrong.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), hint: None, exit: Exit::Failed }
+    }
+
+    /// A mistake in the command line or in the configuration, with a stable code.
+    pub(crate) fn usage(code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::new(code, message) }
     }
 
     /// Adds what to do about it.
@@ -103,26 +109,39 @@ pub(crate) struct Explained {
     pub(crate) error: RunError,
     /// What to do.
     pub(crate) hint: Option<String>,
+    /// What the program's exit code says.
+    pub(crate) exit: Exit,
 }
 
 /// Turns an error into what is shown of it: the one place where the chain of causes is written out.
 pub(crate) fn explain(error: &anyhow::Error) -> Explained {
     let message = chain(error);
+    let explained = |code: &str, problems, hint: Option<String>, exit| {
+        let hint = hint.or_else(|| hint_for(code).map(str::to_owned));
+        Explained { error: RunError { code: code.to_owned(), message: message.clone(), problems }, hint, exit }
+    };
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
-            let error = RunError { code: failure.code.to_owned(), message, problems: Vec::new() };
-            return Explained { error, hint: failure.hint.clone() };
+            return explained(failure.code, Vec::new(), failure.hint.clone(), failure.exit);
         }
         if let Some(store) = cause.downcast_ref::<StoreError>() {
-            let code = store.code().to_owned();
-            return Explained { error: RunError { code, message, problems: Vec::new() }, hint: None };
+            let is_usage = matches!(store, StoreError::Address { .. });
+            return explained(store.code(), Vec::new(), None, if is_usage { Exit::Usage } else { Exit::Failed });
         }
         if let Some(source) = cause.downcast_ref::<SourceError>() {
-            let error = RunError { code: source.code.clone(), message, problems: source.problems.clone() };
-            return Explained { error, hint: None };
+            return explained(&source.code, source.problems.clone(), None, Exit::Failed);
         }
     }
-    Explained { error: RunError { code: "failed".to_owned(), message, problems: Vec::new() }, hint: None }
+    explained("failed", Vec::new(), None, Exit::Failed)
+}
+
+/// What to do about an error whose message cannot know the command line.
+pub(crate) fn hint_for(code: &str) -> Option<&'static str> {
+    match code {
+        "store.address" | "store.unavailable" => Some("`--database-url` or `DATABASE_URL` names the database"),
+        "store.denied" => Some("check the user and the password in `--database-url` or `DATABASE_URL`"),
+        _ => None,
+    }
 }
 
 /// The messages of an error and its causes. A cause that says what was already said is left out.

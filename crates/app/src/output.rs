@@ -89,15 +89,14 @@ pub(crate) fn note(line: &str) {
 
 /// Shows a failure that ended a command, and returns the exit code for it.
 pub(crate) fn failed(output: &mut Output, source: Option<&str>, validates: bool, error: &anyhow::Error) -> Exit {
-    let Explained { error, hint } = failure::explain(error);
-    let exit = if error.code == "usage" { Exit::Usage } else { Exit::Failed };
+    let Explained { error, hint, exit } = failure::explain(error);
     // A document that breaks off is not mended by a second one.
     if output.is_json() && !output.begun {
         // Stdout may be what failed; stderr below says so then.
         let written = if validates {
-            output.json(&documents::Validation::refused(&error))
+            output.json(&documents::Validation::refused(&error, hint.as_deref()))
         } else {
-            output.json(&documents::FailedEarly::new(source, &error))
+            output.json(&documents::FailedEarly::new(source, &error, hint.as_deref()))
         };
         if written.and_then(|()| output.finish()).is_ok() {
             return exit;
@@ -123,13 +122,22 @@ pub(crate) fn usage(answer: &clap::Error) -> Exit {
     }
     let _ = answer.print();
     if asks_for_json(std::env::args().skip(1)) {
-        let text = answer.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let message = usage_message(&answer.render().to_string());
         let error = rollcall_domain::report::RunError { code: "usage".to_owned(), message, problems: Vec::new() };
         let mut output = Output::new(OutputFormat::Json);
-        let _ = output.json(&documents::FailedEarly::new(None, &error)).and_then(|()| output.finish());
+        let _ = output
+            .json(&documents::FailedEarly::new(None, &error, Some("`--help` shows what can be given")))
+            .and_then(|()| output.finish());
     }
     Exit::Usage
+}
+
+/// What clap says of a mistake, in one line: all of it but the usage and the way to the help text.
+fn usage_message(text: &str) -> String {
+    let said =
+        text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let said: Vec<_> = said.filter(|line| !line.is_empty()).collect();
+    said.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
@@ -146,6 +154,13 @@ fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_usage_error_is_told_to_its_end() {
+        let text = "error: the following required arguments were not provided:\n  --source <NAME>\n  <PATH>\n\n\
+                    Usage: rollcall import --source <NAME>\n\nFor more information, try '--help'.\n";
+        assert_eq!(usage_message(text), "the following required arguments were not provided: --source <NAME> <PATH>");
+    }
 
     #[test]
     fn json_is_recognised_on_a_command_line_that_cannot_be_parsed() {

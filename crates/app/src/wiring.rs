@@ -1,18 +1,19 @@
 //! Where sources, stores and settings come together.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rollcall_adapters_oneroster::CsvConfig;
-use rollcall_domain::ports::RosterStore;
+use rollcall_adapters_oneroster::{CsvConfig, CsvSource};
+use rollcall_domain::ports::{RosterSource, RosterStore};
 use rollcall_domain::sync::SyncOptions;
 use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::fs;
 
-use crate::cli::{Import, Reading};
-use crate::config::SourceConfig;
+use crate::cli::{Import, Reading, Validate};
+use crate::clock::SystemClock;
+use crate::config::{Common, CsvSettings, Settings, SourceConfig};
 use crate::documents;
 use crate::failure::Failure;
 
@@ -21,67 +22,115 @@ pub(crate) async fn store(url: &SecretString, access: Access) -> Result<Arc<dyn 
     Ok(rollcall_persistence::open(url, OpenOptions { access }).await?)
 }
 
-/// Refuses a path that cannot be there before anything is written about it.
-pub(crate) fn check_path(path: &Path) -> Result<()> {
-    let opened = fs::metadata(path)
-        .and_then(|found| if found.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) });
-    opened.map_err(|error| {
-        Failure::new("package.unreadable", format!("cannot read `{}`: {error}", path.display()))
-            .hint("give a folder of CSV files, a `.zip`, or a folder into which zips are dropped")
-            .into()
-    })
+/// A source that is ready to be synced or checked, as it is configured.
+///
+/// This is the one place that knows every sort of source.
+pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource>> {
+    match &config.settings {
+        Settings::Csv(settings) => {
+            if settings.path.is_none() {
+                let name = config.name();
+                let message = format!("the configuration has no `path` for the source `{name}`");
+                let hint = format!("add one, or bring packages in with `rollcall import PATH --source {name}`");
+                return Err(Failure::usage("config.invalid", message).hint(hint).into());
+            }
+            let csv = csv_config(config.name(), Some((&config.common, settings)), None, Reading::default())?;
+            check_path(&csv.path).await?;
+            Ok(Box::new(CsvSource::new(csv, Arc::new(SystemClock))))
+        }
+    }
 }
 
-/// Where an import reads: the command line before the configuration.
-pub(crate) fn import_path<'a>(configured: Option<&'a SourceConfig>, arguments: &'a Import) -> Result<&'a Path> {
-    let of_source = match configured {
-        Some(SourceConfig::Csv(source)) => source.path.as_deref(),
-        None => None,
-    };
-    arguments.path.as_deref().or(of_source).ok_or_else(|| {
-        let message = format!("no path is given, and the configuration has none for the source `{}`", arguments.source);
-        Failure::new("usage", message)
-            .hint("give a folder of CSV files, a `.zip`, or a folder into which zips are dropped")
-            .into()
-    })
+/// Whether the configuration says where a source is.
+pub(crate) fn can_be_pulled(config: &SourceConfig) -> bool {
+    match &config.settings {
+        Settings::Csv(settings) => settings.path.is_some(),
+    }
 }
 
-/// The settings of an import: the command line before the configuration before the defaults.
-pub(crate) fn import(path: &Path, configured: Option<&SourceConfig>, arguments: &Import) -> (CsvConfig, SyncOptions) {
-    let mut csv = CsvConfig::new(path);
-    let mut options = SyncOptions {
-        dry_run: arguments.dry_run,
-        allow_mass_change: arguments.allow_mass_change,
-        demographics: arguments.with_demographics,
+/// How a configured source is synced.
+pub(crate) fn sync_options(common: &Common) -> SyncOptions {
+    SyncOptions {
+        demographics: common.demographics,
+        guards: common.guards,
+        totals: common.totals,
         ..SyncOptions::default()
-    };
-    if let Some(SourceConfig::Csv(source)) = configured {
-        csv.mode = source.mode;
-        csv.slash_dates = source.slash_dates;
-        csv.end_dates = source.end_dates;
-        csv.encoding = source.encoding;
-        options.demographics |= source.demographics;
-        options.totals = source.totals;
-        options.guards = source.guards;
     }
-    override_reading(&mut csv, arguments.reading);
-    (csv, options)
 }
 
-/// The settings of a validation.
-pub(crate) fn validation(path: &Path, reading: Reading) -> (CsvConfig, SyncOptions) {
+/// A source of packages for one import: the command line before the configuration before the defaults.
+pub(crate) async fn import(configured: Option<&SourceConfig>, arguments: &Import) -> Result<(CsvSource, SyncOptions)> {
+    let csv = csv_config(&arguments.source, csv_settings(configured), arguments.path.as_deref(), arguments.reading)?;
+    check_path(&csv.path).await?;
+    let mut options = configured.map_or_else(SyncOptions::default, |source| sync_options(&source.common));
+    options.dry_run = arguments.dry_run;
+    options.allow_mass_change = arguments.allow_mass_change;
+    options.demographics |= arguments.with_demographics;
+    Ok((CsvSource::new(csv, Arc::new(SystemClock)), options))
+}
+
+/// A source of packages for a validation, by the same rules.
+pub(crate) async fn validation(
+    configured: Option<&SourceConfig>,
+    arguments: &Validate,
+) -> Result<(CsvSource, SyncOptions)> {
+    let name = arguments.source.as_deref().unwrap_or_default();
+    let csv = csv_config(name, csv_settings(configured), arguments.path.as_deref(), arguments.reading)?;
+    check_path(&csv.path).await?;
+    let options = SyncOptions { dry_run: true, demographics: true, ..SyncOptions::default() };
+    Ok((CsvSource::new(csv, Arc::new(SystemClock)), options))
+}
+
+fn csv_settings(configured: Option<&SourceConfig>) -> Option<(&Common, &CsvSettings)> {
+    match configured {
+        Some(SourceConfig { common, settings: Settings::Csv(settings), .. }) => Some((common, settings)),
+        None => None,
+    }
+}
+
+/// How packages are read, and where they are: the command line before the configuration.
+fn csv_config(
+    name: &str,
+    configured: Option<(&Common, &CsvSettings)>,
+    given: Option<&Path>,
+    reading: Reading,
+) -> Result<CsvConfig> {
+    let of_source = configured.and_then(|(_, settings)| settings.path.as_deref());
+    let path = given.or(of_source).ok_or_else(|| {
+        let message = format!("no path is given, and the configuration has none for the source `{name}`");
+        Failure::usage("usage", message).hint(WHAT_A_PATH_IS)
+    })?;
     let mut csv = CsvConfig::new(path);
-    override_reading(&mut csv, reading);
-    (csv, SyncOptions { dry_run: true, demographics: true, ..SyncOptions::default() })
+    // Where the configuration has packages come they come time and again.
+    csv.recurring = of_source == Some(path);
+    if let Some((common, settings)) = configured {
+        csv.slash_dates = common.slash_dates;
+        csv.end_dates = common.end_dates;
+        csv.mode = settings.mode;
+        csv.encoding = settings.encoding;
+    }
+    csv.mode = reading.mode.map(Into::into).or(csv.mode);
+    csv.slash_dates = reading.slash_dates.map(Into::into).or(csv.slash_dates);
+    csv.encoding = reading.encoding.map_or(csv.encoding, Into::into);
+    Ok(csv)
 }
 
-fn override_reading(csv: &mut CsvConfig, reading: Reading) {
-    if let Some(mode) = reading.mode {
-        csv.mode = Some(mode.into());
-    }
-    if let Some(order) = reading.slash_dates {
-        csv.slash_dates = Some(order.into());
-    }
+const WHAT_A_PATH_IS: &str = "give a folder of CSV files, a `.zip`, or a folder into which zips are dropped";
+
+/// Refuses a path that cannot be there before anything is written about it.
+async fn check_path(path: &Path) -> Result<()> {
+    let open = async {
+        if fs::metadata(path).await?.is_dir() {
+            fs::read_dir(path).await.map(drop)
+        } else {
+            fs::File::open(path).await.map(drop)
+        }
+    };
+    open.await.map_err(|error| {
+        Failure::new("package.unreadable", format!("cannot read `{}`: {error}", path.display()))
+            .hint(WHAT_A_PATH_IS)
+            .into()
+    })
 }
 
 /// Which migrations a database has had; with `migrate`, after those that were missing.

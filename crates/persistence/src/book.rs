@@ -168,6 +168,11 @@ pub(crate) fn run_start(connection: &mut Connection, run: &NewRun) -> Result<(),
             &[Bind::owned(json(&book.row.report)), Bind::int(book.number)],
         )?;
     }
+    run_insert(connection, run)
+}
+
+/// Enters a run and looks at no other.
+pub(crate) fn run_insert(connection: &mut Connection, run: &NewRun) -> Result<(), StoreError> {
     connection.execute(
         "begin a run",
         "INSERT INTO runs (run_id, source_id, status, started_us) VALUES (?, ?, 'running', ?)",

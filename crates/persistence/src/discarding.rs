@@ -121,6 +121,10 @@ impl RosterStore for DiscardingStore {
         Ok(())
     }
 
+    async fn run_turned_away(&self, _run: &NewRun, _outcome: &RunOutcome) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn run_finish(&self, _outcome: &RunOutcome) -> Result<(), StoreError> {
         *self.users() = Users::default();
         Ok(())

@@ -652,6 +652,17 @@ impl RosterStore for Database {
         self.run(move |inner| inner.finish(&outcome)).await
     }
 
+    async fn run_turned_away(&self, run: &NewRun, outcome: &RunOutcome) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        let record = move |inner: &Inner| {
+            inner.writing("record a run", |connection| {
+                book::run_insert(connection, &run)?;
+                book::run_end(connection, &outcome)
+            })
+        };
+        self.run(record).await
+    }
+
     async fn run_find(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         self.run(move |inner| {
             inner.with(|connection| {

@@ -27,17 +27,15 @@ impl Target {
         let bare = || (url.to_ascii_lowercase().ends_with(".db") && !url.contains("://")).then_some(url);
         let path = path.or_else(bare);
         match path {
-            Some(":memory:" | "") => Err(StoreError::Unavailable {
+            Some(":memory:" | "") => Err(StoreError::Address {
                 message: "the database URL names no file; write `sqlite://rollcall.db` or `sqlite:///absolute/path.db`"
                     .to_owned(),
-                cause: None,
             }),
             Some(path) => Ok(Self::Sqlite(PathBuf::from(path))),
             // The text may hold a password: it is not repeated.
-            None => Err(StoreError::Unavailable {
+            None => Err(StoreError::Address {
                 message: "the database URL is neither `sqlite://…` (or a path that ends in `.db`) nor `postgres://…`"
                     .to_owned(),
-                cause: None,
             }),
         }
     }

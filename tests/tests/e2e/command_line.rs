@@ -105,7 +105,15 @@ fn the_documents_are_stable() {
 fn help_has_examples_and_names_only_what_works() {
     let place = Place::new(Engine::Sqlite);
     let mut screens = String::new();
-    for line in ["--help", "import --help", "runs --help", "runs rejects --help", "generate --help"] {
+    for line in [
+        "--help",
+        "import --help",
+        "sync --help",
+        "runs --help",
+        "runs rejects --help",
+        "sources --help",
+        "generate --help",
+    ] {
         let answer = place.answer(line).exits(0);
         writeln!(screens, "$ rollcall {line}\n{}", answer.stdout).unwrap();
     }
@@ -115,13 +123,31 @@ fn help_has_examples_and_names_only_what_works() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let place = Place::new(Engine::Sqlite);
-    for line in ["", "import", "import x", "runs show", "import x --source s --mode weekly", "frobnicate"] {
+    for line in [
+        "",
+        "import",
+        "import x",
+        "runs show",
+        "runs list --limit 0",
+        "import x --source s --mode weekly",
+        "validate",
+        "validate --source nobody",
+        "generate out --students 0",
+        "runs list --database-url mysql://h/d",
+        "--config nowhere.toml runs list",
+        "frobnicate",
+    ] {
         let answer = place.answer(line).exits(2);
         assert!(answer.stdout.is_empty(), "{answer}");
     }
     let document = place.answer("import x --output json").exits(2).json();
     assert_eq!(document["error"]["code"], "usage");
     assert_eq!(document["status"], "failed");
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("were not provided: --source <NAME>"), "{message}");
+    let document = place.answer("runs list --database-url mysql://h/d --output json").exits(2).json();
+    assert_eq!(document["error"]["code"], "store.address");
+    assert!(document["error"]["hint"].as_str().unwrap().contains("--database-url"), "{document}");
 }
 
 #[test]
@@ -163,9 +189,53 @@ fn the_configuration_speaks_for_a_source_and_flags_overrule_it() {
         "[[source]]\nname = \"s\"\nkind = \"oneroster-csv\"\nslash_date = \"mdy\"\n",
     )
     .unwrap();
-    let refused = place.answer("--config other.toml import package --source s --output json").exits(1).json();
+    let refused = place.answer("--config other.toml import package --source s --output json").exits(2).json();
     let message = refused["error"]["message"].as_str().unwrap();
     assert!(message.contains("line 4, column 1") && message.contains("did you mean `slash_dates`?"), "{message}");
+}
+
+#[test]
+fn a_package_is_validated_with_the_settings_of_its_source() {
+    let place = Place::new(Engine::Sqlite);
+    let slashed = Package::small().replace("academicSessions.csv", "2026-08-15,2026-12-20", "8/15/2026,12/20/2026");
+    slashed.bytes("users.csv", "Krabappel", b"Krab\xe4ppel").write(&place.path("package"));
+    let _ = place.answer("validate package").exits(1);
+    let _ = place.answer("validate package --slash-dates mdy --encoding windows-1252").exits(0);
+    let _ = place.answer("validate package --slash-dates dmy --encoding windows-1252").exits(1);
+    std::fs::write(
+        place.path("rollcall.toml"),
+        "[[source]]\nname = \"springfield\"\nkind = \"oneroster-csv\"\npath = \"package\"\nslash_dates = \"mdy\"\nencoding = \"windows-1252\"\n",
+    )
+    .unwrap();
+    let _ = place.answer("validate package --source springfield").exits(0);
+    let _ = place.answer("validate --source springfield").exits(0);
+    let _ = place.answer("import --source springfield").exits(0);
+    let unknown = place.answer("validate package --source sprigfield").exits(2);
+    assert!(unknown.stderr.contains("did you mean `springfield`?"), "{unknown}");
+    // A new source beside configured ones may be a mistyped one.
+    let new = place.answer("import package --source sprinfield --slash-dates mdy --encoding windows-1252").exits(0);
+    assert!(new.stderr.contains("not in the configuration; did you mean `springfield`?"), "{new}");
+    let known = place.answer("import package --source sprinfield --slash-dates mdy --encoding windows-1252").exits(0);
+    assert_eq!(known.stderr, "");
+}
+
+#[test]
+fn a_drop_folder_with_nothing_in_it_is_neither_valid_nor_broken() {
+    let place = Place::new(Engine::Sqlite);
+    std::fs::create_dir(place.path("drops")).unwrap();
+    std::fs::write(
+        place.path("rollcall.toml"),
+        "[[source]]\nname = \"s\"\nkind = \"oneroster-csv\"\npath = \"drops\"\n",
+    )
+    .unwrap();
+    let report = place.json("import --source s");
+    assert_eq!((report["status"].as_str(), report["note"].as_str()), (Some("succeeded"), Some("no new package")));
+    let document = place.answer("validate --source s --output json").exits(1).json();
+    assert_eq!(document["valid"], false);
+    assert_eq!(document["findings"][0]["message"], "there is no package to look at: no new package");
+    // Named by hand, a folder without a package is a mistake.
+    let _ = place.answer("validate drops").exits(1);
+    assert_eq!(import(&place, "drops", "").exits(1).json()["error"]["code"], "package.invalid");
 }
 
 #[test]
@@ -201,8 +271,14 @@ fn a_busy_source_exits_with_1_and_leaves_the_other_run_alone() {
         }
         let busy = busy.expect("the first import ran long enough to be seen");
         assert_eq!(busy.code, 1, "{busy}");
-        assert_eq!(busy.json()["error"]["code"], "source.busy", "{busy}");
+        let busy = busy.json();
+        assert_eq!(busy["error"]["code"], "source.busy", "{busy}");
         assert!(first.wait().unwrap().success());
+        // The run that was turned away is in the books, and the other one was left alone.
+        assert_eq!(place.json(&format!("runs show {}", busy["run_id"].as_str().unwrap())), busy);
+        let runs = place.json("runs list");
+        let statuses: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| run["status"].clone()).collect();
+        assert_eq!(statuses, ["failed", "succeeded"]);
     }
 }
 

@@ -12,3 +12,4 @@ mod lifecycle;
 mod records;
 mod simulate;
 mod support;
+mod sync;

@@ -16,6 +16,9 @@ pub(crate) struct Memory {
     /// The package of a drop folder that was applied last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) applied: Option<AppliedPackage>,
+    /// Whether the last applied package was read with its demographics.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) demographics: bool,
 }
 
 /// A package of a drop folder.
@@ -61,9 +64,10 @@ mod tests {
         let memory = Memory {
             columns: BTreeMap::from([("orgs".to_owned(), vec!["name".to_owned(), "sourcedId".to_owned()])]),
             applied: Some(AppliedPackage { name: "monday.zip".to_owned(), modified_ns: 17, digest: "ab".to_owned() }),
+            demographics: true,
         };
         let cursor = memory.clone().into_cursor().unwrap();
-        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","columns":{"orgs":["name","sourcedId"]},"applied":{"name":"monday.zip","modified_ns":17,"digest":"ab"}}"#);
+        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","columns":{"orgs":["name","sourcedId"]},"applied":{"name":"monday.zip","modified_ns":17,"digest":"ab"},"demographics":true}"#);
         assert_eq!(Memory::of(Some(&cursor)).unwrap(), memory);
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum PathKind {
     Package,
     /// A folder of packages.
     DropFolder,
+    /// A folder that holds neither CSV files nor packages.
+    Neither,
 }
 
 /// Tells a package from a folder of packages.
@@ -42,7 +44,7 @@ pub(crate) fn kind_of(path: &Path) -> Result<PathKind, CsvError> {
         }
         holds_packages |= is_package(&found.path(), &name);
     }
-    Ok(if holds_packages { PathKind::DropFolder } else { PathKind::Package })
+    Ok(if holds_packages { PathKind::DropFolder } else { PathKind::Neither })
 }
 
 fn is_package(path: &Path, name: &str) -> bool {

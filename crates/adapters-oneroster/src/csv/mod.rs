@@ -21,4 +21,4 @@ pub(crate) mod survey;
 pub(crate) mod table;
 mod text;
 
-pub use source::CsvSource;
+pub use source::{CsvSource, NO_NEW_PACKAGE};

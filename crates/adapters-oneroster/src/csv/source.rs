@@ -24,6 +24,9 @@ use crate::error::CsvError;
 /// How many batches may wait for the sync. One is being filled, one is being taken; the rest evens out.
 const WAITING_BATCHES: usize = 2;
 
+/// How the note of a run begins for which a drop folder had no package.
+pub const NO_NEW_PACKAGE: &str = "no new package";
+
 /// A source of OneRoster CSV packages.
 #[derive(Clone)]
 pub struct CsvSource {
@@ -98,22 +101,28 @@ fn pull(
     mut output: Output,
 ) -> Result<PullSummary, CsvError> {
     let mut memory = Memory::of(request.cursor.as_ref())?;
-    let waits = memory.applied.is_some();
+    let was_drop_folder = memory.applied.is_some();
+    // Packages that were read without demographics are read again for them.
+    let lacks_demographics = request.demographics && !memory.demographics;
+    memory.demographics = request.demographics;
     match drop_folder::kind_of(&config.path)? {
-        // A drop folder from which somebody took the last package is still one.
-        PathKind::Package if !(waits && is_empty_folder(config)) => {
+        PathKind::Package => {
             let (package, survey) = survey::open(&config.path, config, request.demographics)?;
             read(package, &survey, config, memory, &mut output)
         }
-        PathKind::Package | PathKind::DropFolder => {
-            let applied = if request.full { None } else { memory.applied.as_ref() };
+        PathKind::Neither if !is_drop_folder(config, was_drop_folder) => {
+            let (package, survey) = survey::open(&config.path, config, request.demographics)?;
+            read(package, &survey, config, memory, &mut output)
+        }
+        PathKind::Neither | PathKind::DropFolder => {
+            let applied = memory.applied.as_ref().filter(|_| !request.full && !lacks_demographics);
             let found = drop_folder::look(&config.path, config, request.demographics, applied, now)?;
             let notes = notes_of(&found);
             let Some(next) = found.next else {
                 return Ok(PullSummary {
                     cursor: request.cursor.clone(),
                     nothing_new: true,
-                    note: Some(join_notes("no new package".to_owned(), notes)),
+                    note: Some(join_notes(NO_NEW_PACKAGE.to_owned(), notes)),
                     ..PullSummary::default()
                 });
             };
@@ -127,8 +136,10 @@ fn pull(
     }
 }
 
-fn is_empty_folder(config: &CsvConfig) -> bool {
-    config.path.read_dir().is_ok_and(|mut files| files.next().is_none())
+/// Whether a folder without any package is one into which packages are dropped. One from which somebody took the last
+/// package still is.
+fn is_drop_folder(config: &CsvConfig, was_drop_folder: bool) -> bool {
+    config.recurring || (was_drop_folder && config.path.read_dir().is_ok_and(|mut files| files.next().is_none()))
 }
 
 fn read(
@@ -170,7 +181,8 @@ fn check(config: &CsvConfig, now: Timestamp) -> Result<CheckReport, CsvError> {
     let mut fact = |name: &str, value: String| report.facts.push((name.to_owned(), value));
     let path = match drop_folder::kind_of(&config.path)? {
         PathKind::Package => config.path.clone(),
-        PathKind::DropFolder => {
+        PathKind::Neither if !is_drop_folder(config, false) => config.path.clone(),
+        PathKind::Neither | PathKind::DropFolder => {
             fact("drop folder", config.path.display().to_string());
             let found = drop_folder::look(&config.path, config, true, None, now)?;
             for note in notes_of(&found) {

@@ -14,7 +14,7 @@ use super::package::{Entry, Package, about_package};
 use super::records::{Records, Step};
 use super::table::{Column, Table, Version, passed_over};
 use super::text::{self, Mark};
-use crate::config::{CsvConfig, PackageMode, TextEncoding};
+use crate::config::{CsvConfig, PackageMode, SlashDates, TextEncoding};
 use crate::error::CsvError;
 use crate::mapping::value::{self, SlashProof};
 
@@ -166,7 +166,7 @@ impl Surveyor<'_> {
             let Some((mode, told_by)) = self.mode_of(table, &entry, manifest.as_ref()) else { continue };
             let Some(header) = self.header(table, version, roles_in_users, &entry, &first_row) else { continue };
             let file = SurveyedFile { table, entry, mode, told_by, header };
-            if table == Table::AcademicSessions && self.config.slash_dates.is_none() {
+            if table == Table::AcademicSessions {
                 self.look_for_slash_dates(package, &file)?;
             }
             files.push(file);
@@ -439,8 +439,8 @@ impl Surveyor<'_> {
         resolved.missing.is_empty().then_some(resolved.header)
     }
 
-    /// Looks for session dates that may mean two days. Terms shape everything that hangs on them, so the package waits
-    /// until somebody says which.
+    /// Looks for session dates that may mean two days, or that contradict what the source says of them. Terms shape
+    /// everything that hangs on them, so the package waits until somebody says which.
     fn look_for_slash_dates(&mut self, package: &mut Package, file: &SurveyedFile) -> Result<(), CsvError> {
         let damaged = |cause| CsvError::Damaged { place: file.entry.place.to_string(), cause };
         let text = text::decode(package.read(&file.entry)?, self.config.encoding).map_err(damaged)?;
@@ -471,6 +471,24 @@ impl Surveyor<'_> {
         let quote = |found: Option<(u64, String)>| {
             found.map_or_else(String::new, |(line, date)| format!("line {line} has {date}"))
         };
+        if let Some(order) = self.config.slash_dates {
+            let (proof, said, proven) = match order {
+                SlashDates::Mdy if month_first.is_none() => (day_first, "mdy", "day/month/year"),
+                SlashDates::Dmy if day_first.is_none() => (month_first, "dmy", "month/day/year"),
+                // What does not fit is refused row by row.
+                SlashDates::Mdy | SlashDates::Dmy => return Ok(()),
+            };
+            if proof.is_some() {
+                let message = format!(
+                    "slash dates are declared as `{said}`, but {}, which proves {proven}, and no date of `{}` proves the \
+                     declared order; correct `slash_dates` of the source, or `--slash-dates`",
+                    quote(proof),
+                    file.entry.place
+                );
+                self.refuse(Code::DateAmbiguous, Some(&file.entry.place), message);
+            }
+            return Ok(());
+        }
         let advice = match (month_first, day_first) {
             (Some(found), None) => format!(
                 "{}, which proves month/day/year: set `slash_dates = \"mdy\"` for the source, or give `--slash-dates mdy`",

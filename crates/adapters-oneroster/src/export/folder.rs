@@ -22,12 +22,18 @@ impl Folder {
         let target = resolve(path)?;
         refuse_other_content(&target)?;
         let scratch = beside(&target, "partial");
-        fs::create_dir_all(&scratch).map_err(|cause| ExportError::Folder { path: scratch.clone(), cause })?;
+        fs::create_dir_all(&scratch).map_err(|cause| ExportError::Folder { path: target.clone(), cause })?;
         Ok(Self { target, scratch, published: false })
     }
 
+    /// Where a file is written.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join(format!("{name}.csv"))
+    }
+
+    /// Where a file will be; this is the name to speak of.
+    pub(super) fn final_file(&self, name: &str) -> PathBuf {
+        self.target.join(format!("{name}.csv"))
     }
 
     /// Gives the package its name. A package that had it before is put aside first and removed afterwards.

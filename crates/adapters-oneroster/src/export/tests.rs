@@ -314,3 +314,12 @@ fn a_folder_with_anything_else_in_it_is_refused_and_left_alone() {
     assert_eq!(entries(&out), ["notes.txt".to_owned()].into());
     assert_eq!(entries(folder.path()), ["data", "file", "out", "thesis"].map(str::to_owned).into());
 }
+
+#[test]
+fn an_error_names_the_folder_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // Long enough that a name made of it is too long.
+    let target = folder.path().join("x".repeat(250));
+    let error = PackageWriter::create(&target, ExportOptions::new(ExportVersion::V1_2)).unwrap_err().to_string();
+    assert!(error.contains(&"x".repeat(250)) && !error.contains("partial"), "{error}");
+}

@@ -115,14 +115,16 @@ pub struct PackageWriter {
 
 #[derive(Debug)]
 struct OpenFile {
+    /// Where it will be once the package has its name.
     path: PathBuf,
     out: BufWriter<File>,
     rows: u64,
 }
 
 impl OpenFile {
-    fn create(path: PathBuf) -> Result<Self, ExportError> {
-        match File::create(&path) {
+    fn create(folder: &Folder, name: &str) -> Result<Self, ExportError> {
+        let path = folder.final_file(name);
+        match File::create(folder.file(name)) {
             Ok(file) => Ok(Self { out: BufWriter::with_capacity(1 << 18, file), path, rows: 0 }),
             Err(cause) => Err(ExportError::Write { path, cause }),
         }
@@ -193,7 +195,7 @@ impl PackageWriter {
     fn write_manifest(&mut self) -> Result<(), ExportError> {
         let version = self.options.version;
         let mode = if self.delta { "delta" } else { "bulk" };
-        let mut manifest = OpenFile::create(self.folder.file("manifest"))?;
+        let mut manifest = OpenFile::create(&self.folder, "manifest")?;
         let mut property = |name: &str, value: &str| {
             self.row.begin(name);
             self.row.cell(value);
@@ -433,7 +435,7 @@ impl PackageWriter {
 }
 
 fn open_with_header(folder: &Folder, file: ExportFile, options: &ExportOptions) -> Result<OpenFile, ExportError> {
-    let mut open = OpenFile::create(folder.file(file.name()))?;
+    let mut open = OpenFile::create(folder, file.name())?;
     let mut header = Row::default();
     header.begin("sourcedId");
     header.cell("status");

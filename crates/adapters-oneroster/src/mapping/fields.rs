@@ -9,6 +9,13 @@ use super::value::{self, BadDate, Written};
 use crate::config::{EndDates, SlashDates};
 use crate::csv::table::{Column, Version};
 
+/// How a day is written.
+const DATE: &str = "a date as YYYY-MM-DD";
+
+/// What is wrong with a date that is none in the order that the source declares.
+const OTHER_ORDER: &str =
+    "its day and month come in the other order than `slash_dates` says; correct the setting or the date";
+
 /// One record as a binding wrote it: a row of a file, or an object of a response.
 ///
 /// Every binding is read through this, so that the same roster gives the same records whichever way it comes.
@@ -191,17 +198,7 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
         if text.is_empty() {
             return None;
         }
-        match value::boolean(text) {
-            Some(Written::Exactly(flag)) => Some(flag),
-            Some(Written::Leniently(flag)) => {
-                self.lenient(column, "`true` or `false` in lower case");
-                Some(flag)
-            }
-            None => {
-                self.dropped(column, "`true` or `false`");
-                None
-            }
-        }
+        self.optional(column, value::boolean(text), "`true` or `false` in lower case")
     }
 
     /// A day that may be blank.
@@ -211,11 +208,7 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
             return None;
         }
         match value::date(text, self.rules.slash_dates) {
-            Ok(Written::Exactly(date)) => Some(date),
-            Ok(Written::Leniently(date)) => {
-                self.lenient(column, "YYYY-MM-DD");
-                Some(date)
-            }
+            Ok(date) => Some(self.understood(column, date, DATE)),
             Err(BadDate::Ambiguous) => {
                 self.warn(
                     Code::DateAmbiguous,
@@ -225,8 +218,16 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
                 );
                 None
             }
+            Err(BadDate::OtherOrder) => {
+                self.notes.warn(
+                    Code::FieldInvalid,
+                    column,
+                    format!("`{}` was left out: {OTHER_ORDER}", column.as_str()),
+                );
+                None
+            }
             Err(BadDate::Unreadable) => {
-                self.dropped(column, "a date as YYYY-MM-DD");
+                self.dropped(column, DATE);
                 None
             }
         }
@@ -246,17 +247,18 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
             return None;
         }
         match value::date(text, self.rules.slash_dates) {
-            Ok(Written::Exactly(date)) => Some(date),
-            Ok(Written::Leniently(date)) => {
-                self.lenient(column, "YYYY-MM-DD");
-                Some(date)
-            }
+            Ok(date) => Some(self.understood(column, date, DATE)),
             Err(BadDate::Ambiguous) => {
                 self.refuse(
                     Code::DateAmbiguous,
                     column,
                     "the date has slashes, which may mean month/day or day/month; say which with `slash_dates`",
                 );
+                None
+            }
+            Err(BadDate::OtherOrder) => {
+                let message = format!("`{}` cannot be read: {OTHER_ORDER}", C::name(column));
+                self.refuse(Code::FieldInvalid, column, message);
                 None
             }
             Err(BadDate::Unreadable) => {
@@ -291,17 +293,7 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
             self.expected(column);
             return None;
         }
-        match value::school_year(text) {
-            Some(Written::Exactly(year)) => Some(year),
-            Some(Written::Leniently(year)) => {
-                self.lenient(column, "YYYY, the year in which the school year ends");
-                Some(year)
-            }
-            None => {
-                self.dropped(column, "YYYY, the year in which the school year ends");
-                None
-            }
-        }
+        self.optional(column, value::school_year(text), "YYYY, the year in which the school year ends")
     }
 
     /// `userIds`.
@@ -333,6 +325,25 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
                 Token::Known(value)
             }
             Recognised::Unknown(value) => Token::Unknown(value),
+        }
+    }
+
+    /// A value that may be left out: notes one that is written otherwise than the standard says, or cannot be read.
+    pub(crate) fn optional<T>(&mut self, column: Column, read: Option<Written<T>>, expected: &str) -> Option<T> {
+        if read.is_none() {
+            self.dropped(column, expected);
+        }
+        read.map(|written| self.understood(column, written, expected))
+    }
+
+    /// The value, with a note if it is written otherwise than the standard says.
+    pub(crate) fn understood<T>(&mut self, column: Column, written: Written<T>, expected: &str) -> T {
+        match written {
+            Written::Exactly(value) => value,
+            Written::Leniently(value) => {
+                self.lenient(column, expected);
+                value
+            }
         }
     }
 

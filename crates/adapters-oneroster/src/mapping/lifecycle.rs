@@ -3,7 +3,7 @@
 use rollcall_domain::Code;
 
 use super::fields::{Cells, Fields};
-use super::value::{self, Status, Written};
+use super::value::{self, Status};
 use crate::config::PackageMode;
 use crate::csv::survey::ToldBy;
 use crate::csv::table::Column;
@@ -55,21 +55,15 @@ fn status<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode) -> Sta
             "the row of a bulk file has a status; bulk files leave it blank",
         );
     }
-    match value::status(text) {
-        Some(Written::Exactly(status)) => status,
-        Some(Written::Leniently(status)) => {
-            fields.lenient(Column::Status, "`active` or `tobedeleted`");
-            status
-        }
-        None => {
-            fields.warn(
-                Code::EnumUnknown,
-                Column::Status,
-                "the status is neither `active` nor `tobedeleted`; the row was taken as active",
-            );
-            Status::Active
-        }
+    if let Some(status) = value::status(text) {
+        return fields.understood(Column::Status, status, "`active` or `tobedeleted`");
     }
+    fields.warn(
+        Code::EnumUnknown,
+        Column::Status,
+        "the status is neither `active` nor `tobedeleted`; the row was taken as active",
+    );
+    Status::Active
 }
 
 fn modified_ms<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode) -> Option<i64> {
@@ -91,15 +85,5 @@ fn modified_ms<'a>(fields: &mut Fields<'a, impl Cells<'a>>, mode: PackageMode) -
             "the row of a bulk file has a dateLastModified; bulk files leave it blank",
         );
     }
-    match value::instant_ms(text) {
-        Some(Written::Exactly(milliseconds)) => Some(milliseconds),
-        Some(Written::Leniently(milliseconds)) => {
-            fields.lenient(Column::DateLastModified, "YYYY-MM-DDTHH:MM:SS.sssZ");
-            Some(milliseconds)
-        }
-        None => {
-            fields.dropped(Column::DateLastModified, "YYYY-MM-DDTHH:MM:SS.sssZ");
-            None
-        }
-    }
+    fields.optional(Column::DateLastModified, value::instant_ms(text), "YYYY-MM-DDTHH:MM:SS.sssZ")
 }

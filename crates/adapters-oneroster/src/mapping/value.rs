@@ -22,6 +22,8 @@ pub(crate) enum Written<T> {
 pub(crate) enum BadDate {
     /// It has slashes, and nobody said which of day and month comes first.
     Ambiguous,
+    /// It has slashes, and is a date only in the order that the source does not use.
+    OtherOrder,
     /// It is no date.
     Unreadable,
 }
@@ -42,7 +44,11 @@ pub(crate) fn date(text: &str, slashes: Option<SlashDates>) -> Result<Written<Da
         Some(SlashDates::Mdy) => (first, second),
         Some(SlashDates::Dmy) => (second, first),
     };
-    Date::new(year, month, day).map(Written::Leniently).map_err(|_| BadDate::Unreadable)
+    match Date::new(year, month, day) {
+        Ok(date) => Ok(Written::Leniently(date)),
+        Err(_) if Date::new(year, day, month).is_ok() => Err(BadDate::OtherOrder),
+        Err(_) => Err(BadDate::Unreadable),
+    }
 }
 
 fn iso_date(bytes: &[u8]) -> Option<Date> {
@@ -232,7 +238,8 @@ mod tests {
         assert_eq!(date("8/27/2018", None), Err(BadDate::Ambiguous));
         assert_eq!(date("8/27/2018", Some(SlashDates::Mdy)), Ok(Written::Leniently(day(2018, 8, 27))));
         assert_eq!(date("15/06/2023", Some(SlashDates::Dmy)), Ok(Written::Leniently(day(2023, 6, 15))));
-        assert_eq!(date("15/06/2023", Some(SlashDates::Mdy)), Err(BadDate::Unreadable));
+        assert_eq!(date("15/06/2023", Some(SlashDates::Mdy)), Err(BadDate::OtherOrder));
+        assert_eq!(date("15/16/2023", Some(SlashDates::Mdy)), Err(BadDate::Unreadable));
         for nonsense in ["2026-02-30", "2026-8-1", "soon", "2026-08-15x", "1/2/26", "//2026", "é026-08-15"] {
             assert_eq!(date(nonsense, None), Err(BadDate::Unreadable), "{nonsense}");
         }

@@ -163,6 +163,33 @@ async fn a_drop_folder_that_was_emptied_has_nothing_new() {
 }
 
 #[tokio::test]
+async fn a_folder_without_packages_is_a_mistake_unless_packages_are_expected_there() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("README.txt"), "drop your packages here").unwrap();
+    let pull = |recurring| {
+        let config = CsvConfig { recurring, ..CsvConfig::new(folder.path()) };
+        let clock = StoppedClock(Timestamp::from_second(i64::try_from(NOON).unwrap()).unwrap());
+        pull_request(config, Arc::new(clock), PullRequest::default())
+    };
+    assert_eq!(pull(false).await.err().unwrap().code, "package.invalid");
+    let nothing = pull(true).await.unwrap();
+    assert!(nothing.summary.nothing_new);
+    assert_eq!(nothing.summary.note.as_deref(), Some(rollcall_adapters_oneroster::NO_NEW_PACKAGE));
+}
+
+#[tokio::test]
+async fn demographics_that_are_switched_on_come_from_the_package_that_was_read_without_them() {
+    let drops = Drops::new();
+    drops.zip("1.zip", &Files::standard(), 4_000);
+    let without = drops.pull(None).await;
+    let ask = |cursor| PullRequest { cursor, full: false, demographics: true };
+    let with = drops.request(ask(without.cursor())).await;
+    assert!(!with.summary.nothing_new);
+    assert!(with.records().iter().any(|record| record.kind() == rollcall_domain::Kind::Demographics));
+    assert!(drops.request(ask(with.cursor())).await.summary.nothing_new);
+}
+
+#[tokio::test]
 async fn a_full_pull_starts_again_at_the_newest_bulk_package() {
     let drops = Drops::new();
     drops.zip("1.zip", &orgs("bulk", "one"), 4_000);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rollcall_adapters_oneroster::{ArchiveLimits, CsvConfig, CsvSource};
+use rollcall_adapters_oneroster::{ArchiveLimits, CsvConfig, CsvSource, SlashDates};
 use rollcall_domain::Kind;
 use rollcall_domain::ports::{
     BatchSink, Coverage, EmptySnapshot, Item, PullRequest, Repeats, RosterSource, SinkClosed, SourceFailure,
@@ -187,6 +187,30 @@ async fn slash_dates_of_sessions_refuse_the_package_and_say_what_is_proven() {
         messages.push(error.problems[0].message.clone());
     }
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[tokio::test]
+async fn a_declared_order_that_the_dates_of_sessions_contradict_refuses_the_package() {
+    let package = |start: &str, end: &str| {
+        Files::standard().edit(
+            "academicSessions.csv",
+            "semester,2026-08-17,2027-01-16",
+            &format!("semester,{start},{end}"),
+        )
+    };
+    let mut messages = Vec::new();
+    for (start, end, order) in
+        [("25/08/2026", "1/05/2027", SlashDates::Mdy), ("1/05/2026", "8/25/2026", SlashDates::Dmy)]
+    {
+        let pulled = package(start, end).refusal_with(|config| config.slash_dates = Some(order)).await;
+        messages.push(pulled.problems[0].message.clone());
+    }
+    insta::assert_snapshot!(messages.join("\n"));
+    // Where some dates prove the declared order the others are refused one by one, and say why.
+    let pulled = package("8/27/2026", "27/8/2027").pull_with(|config| config.slash_dates = Some(SlashDates::Mdy)).await;
+    let rejects = pulled.rejects();
+    assert_eq!(rejects.len(), 1);
+    assert!(rejects[0].findings[0].message.contains("the other order than `slash_dates` says"), "{rejects:?}");
 }
 
 #[tokio::test]

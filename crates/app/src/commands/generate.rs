@@ -31,7 +31,7 @@ pub(super) async fn run(context: &mut Context, arguments: &Generate) -> Result<E
 }
 
 fn district(arguments: &Generate) -> Result<District> {
-    let invalid = |error: DistrictError| Failure::new("district.invalid", error.to_string());
+    let invalid = |error: DistrictError| Failure::usage("usage", error.to_string());
     let churn = Churn::new(arguments.churn).map_err(invalid)?;
     let (students, generation) = (arguments.students as usize, arguments.generation as usize);
     Ok(District::at_generation(students, arguments.seed, generation, churn).map_err(invalid)?)

@@ -4,9 +4,11 @@ mod db;
 mod export;
 mod generate;
 mod import;
+mod runner;
 mod runs;
 mod simulate;
 mod sources;
+mod sync;
 mod validate;
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use anyhow::Result;
 use rollcall_domain::ports::RosterStore;
 use rollcall_persistence::Access;
 
-use crate::cli::{Cli, Command, Global, OutputFormat, RejectFormat, Runs};
+use crate::cli::{Cli, Command, Global, OutputFormat, RejectFormat, Runs, Sources};
 use crate::config::Config;
 use crate::failure::Exit;
 use crate::output::{self, Output};
@@ -55,6 +57,8 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let source = match &command {
         Command::Import(import) => Some(import.source.clone()),
         Command::Export(export) => Some(export.source.clone()),
+        Command::Sync(sync) if sync.names.len() == 1 => sync.names.first().cloned(),
+        Command::Sources(Sources::Check { name }) => Some(name.clone()),
         _ => None,
     };
     let validates = matches!(command, Command::Validate(_));
@@ -62,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let exit = match command {
         Command::Import(arguments) => import::run(&mut context, &arguments).await,
         Command::Validate(arguments) => validate::run(&mut context, &arguments).await,
+        Command::Sync(arguments) => sync::run(&mut context, &arguments).await,
         Command::Runs(arguments) => runs::run(&mut context, arguments).await,
         Command::Export(arguments) => export::run(&mut context, &arguments).await,
         Command::Sources(arguments) => sources::run(&mut context, &arguments).await,

@@ -117,10 +117,10 @@ fn version(package: Option<&Package>, arguments: &SimulateOneRoster) -> Result<V
     let version = package.map(Package::version).or(wanted).unwrap_or(Version::V1_2);
     if let Some(wanted) = wanted.filter(|&wanted| wanted != version) {
         let message = format!("the package is OneRoster {}, not {}", version.as_str(), wanted.as_str());
-        return Err(Failure::new("usage", message).hint("a package is served in its own version").into());
+        return Err(Failure::usage("usage", message).hint("a package is served in its own version").into());
     }
     if version == Version::V1_2 && arguments.auth == SimulatedAuth::Oauth1 {
-        return Err(Failure::new("usage", "OneRoster 1.2 has no OAuth 1.0a")
+        return Err(Failure::usage("usage", "OneRoster 1.2 has no OAuth 1.0a")
             .hint("use `--version 1.1`, or another `--auth`")
             .into());
     }
@@ -128,7 +128,7 @@ fn version(package: Option<&Package>, arguments: &SimulateOneRoster) -> Result<V
 }
 
 fn history(students: u32, arguments: &SimulateOneRoster) -> Result<History> {
-    let invalid = |error: DistrictError| Failure::new("district.invalid", error.to_string());
+    let invalid = |error: DistrictError| Failure::usage("usage", error.to_string());
     Ok(History {
         district: District::new(students as usize, arguments.seed).map_err(invalid)?,
         generations: arguments.generation as usize,

@@ -6,12 +6,20 @@ use rollcall_domain::ports::{RosterStore, SourceState};
 
 use super::Context;
 use crate::cli::Sources;
+use crate::config::{Config, SourceConfig};
 use crate::documents::{self, Source};
-use crate::failure::{Exit, Failure};
+use crate::failure::{self, Exit, Failure};
 use crate::screens;
+use crate::wiring;
 
 pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Exit> {
-    let Sources::List = arguments;
+    match arguments {
+        Sources::List => list(context).await,
+        Sources::Check { name } => check(context, name).await,
+    }
+}
+
+async fn list(context: &mut Context) -> Result<Exit> {
     let config = context.config()?;
     let store = context.reading(&config).await?;
     let stored = store.source_list().await?;
@@ -31,9 +39,9 @@ pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Ex
         if stored.iter().all(|row| row.state.name != configured.name()) {
             sources.push(Source {
                 name: configured.name(),
-                kind: configured.kind(),
+                kind: configured.kind,
                 configured: true,
-                demographics: configured.demographics(),
+                demographics: configured.common.demographics,
                 live: PerKind::default(),
                 last_run: None,
             });
@@ -46,6 +54,44 @@ pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Ex
         context.output.text(&screens::listing::sources(&sources))?;
     }
     Ok(Exit::Done)
+}
+
+async fn check(context: &mut Context, name: &str) -> Result<Exit> {
+    let config = context.config()?;
+    let configured = configured(context, &config, name).await?;
+    let found = match wiring::source(configured).await {
+        Ok(source) => source.check().await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    let found = documents::Check::new(name, configured.kind, found.map_err(|error| failure::explain(&error)));
+    if context.output.is_json() {
+        context.output.json(&found)?;
+    } else {
+        context.output.text(&screens::listing::check(&found))?;
+    }
+    Ok(if found.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// Finds a source of the configuration by name, or says what to do.
+pub(super) async fn configured<'c>(context: &Context, config: &'c Config, name: &str) -> Result<&'c SourceConfig> {
+    let unknown = match config.known_source(name) {
+        Ok(source) => return Ok(source),
+        Err(unknown) => unknown,
+    };
+    // Where there is no store, or none that can be read, the source is not in it.
+    let is_stored = match context.reading(config).await {
+        Ok(store) => store.source_find(name).await.is_ok_and(|found| found.is_some()),
+        Err(_) => false,
+    };
+    if is_stored {
+        let message = format!("the source `{name}` is in the store, but not in the configuration");
+        let hint = format!(
+            "add a `[[source]]` with the name `{name}` to `rollcall.toml`, or bring packages in with `rollcall import PATH \
+             --source {name}`"
+        );
+        return Err(Failure::usage("source.unconfigured", message).hint(hint).into());
+    }
+    Err(unknown.into())
 }
 
 /// Finds a source by name, or says which there are.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, mem};
 
 use anyhow::{Context as _, Result};
-use rollcall_adapters_oneroster::CsvSource;
+use rollcall_adapters_oneroster::NO_NEW_PACKAGE;
 use rollcall_domain::ports::RunMode;
 use rollcall_domain::report::{RunReport, WarningGroup};
 use rollcall_domain::sync::Sync;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::Context;
 use crate::cli::Validate;
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::documents::{PackageFinding, Severity};
 use crate::failure::Exit;
 use crate::output::Output;
@@ -28,9 +29,9 @@ use crate::screens::listing;
 use crate::wiring;
 
 pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<Exit> {
-    wiring::check_path(&arguments.path)?;
-    let (csv, options) = wiring::validation(&arguments.path, arguments.reading);
-    let source = CsvSource::new(csv, Arc::new(SystemClock));
+    let config = if arguments.source.is_some() { context.config()? } else { Config::default() };
+    let configured = arguments.source.as_deref().map(|name| config.known_source(name)).transpose()?;
+    let (source, options) = wiring::validation(configured, arguments).await?;
     let spool = Arc::new(Mutex::new(Spool::new()?));
     let store = {
         let spool = Arc::clone(&spool);
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<E
 
     let valid = errors == 0;
     let mut printer = Printer { output: &mut context.output, is_first: true };
-    printer.begin(valid)?;
+    printer.begin(valid, report.note.as_deref())?;
     of_package.iter().try_for_each(|finding| printer.finding(finding))?;
     spool.read(|finding| printer.finding(&judge.of_reject(finding)))?;
     printer.end(valid, errors, warnings)?;
@@ -133,6 +134,17 @@ impl Judge {
     /// What concerns the package and its files: why it is refused, why it would be held, and its warnings.
     fn package(self, report: &RunReport) -> Vec<PackageFinding> {
         let mut findings: Vec<_> = report.error.iter().flat_map(PackageFinding::of_refusal).collect();
+        let note = report.note.as_deref().unwrap_or_default();
+        if note.starts_with(NO_NEW_PACKAGE) {
+            findings.push(PackageFinding {
+                severity: Severity::Error,
+                code: Code::PackageInvalid.to_string(),
+                file: None,
+                line: None,
+                field: None,
+                message: format!("there is no package to look at: {note}"),
+            });
+        }
         // Guards compare with what is stored, and here nothing is.
         let holds = report.held_by.iter().filter(|hold| !hold.code.as_str().starts_with("guard."));
         findings.extend(holds.map(|hold| PackageFinding {
@@ -164,7 +176,10 @@ impl Judge {
         if group.first.is_empty() {
             findings.push(at(None));
         }
-        findings.extend(group.first.iter().map(|example| at(example.line)));
+        // One row can have two links of one field that lead nowhere.
+        let mut examples: Vec<_> = group.first.iter().map(|example| at(example.line)).collect();
+        examples.dedup();
+        findings.append(&mut examples);
         let more = group.count.saturating_sub(group.first.len().max(1) as u64);
         if more > 0 {
             findings.push(PackageFinding { message: format!("{} ({more} more like this)", group.message), ..at(None) });
@@ -187,9 +202,12 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn begin(&mut self, valid: bool) -> Result<()> {
+    fn begin(&mut self, valid: bool, note: Option<&str>) -> Result<()> {
         if self.output.is_json() {
             self.output.text(&format!("{{\"valid\":{valid},\"findings\":["))?;
+        } else if let Some(note) = note {
+            // Which of several packages was looked at, and which were not.
+            self.output.text(&format!("note: {note}\n"))?;
         }
         Ok(())
     }

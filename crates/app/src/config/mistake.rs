@@ -26,13 +26,13 @@ impl Mistake {
     /// Says where in which file the mistake is, and quotes the line unless it may hold a secret.
     pub(super) fn in_file(self, path: &Path, text: &str) -> Failure {
         let Some(span) = self.span else {
-            return Failure::new("config.invalid", format!("`{}`: {}", path.display(), self.message));
+            return Failure::usage("config.invalid", format!("`{}`: {}", path.display(), self.message));
         };
         let start = span.start.min(text.len());
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::new("config.invalid", format!("`{}` line {line}, column {column}: {}", path.display(), self.message))
+        Failure::usage("config.invalid", format!("`{}` line {line}, column {column}: {}", path.display(), self.message))
     }
 }
 

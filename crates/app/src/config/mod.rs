@@ -7,6 +7,8 @@
 //!
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
+mod csv;
+mod keys;
 mod mistake;
 mod source;
 
@@ -22,8 +24,9 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
-pub(crate) use self::source::{SourceConfig, check_source_name};
+pub(crate) use self::source::{Common, Settings, SourceConfig, check_source_name};
 use crate::failure::Failure;
 
 /// The file that is read if it is there and no other is named.
@@ -54,7 +57,7 @@ impl Config {
             Ok(text) => Ok(Self::parse(&path, &text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => Ok(Self::default()),
             Err(error) => {
-                let failure = Failure::new("config.unreadable", format!("cannot read `{}`: {error}", path.display()));
+                let failure = Failure::usage("config.unreadable", format!("cannot read `{}`: {error}", path.display()));
                 Err(failure.hint("`--config` names the configuration file").into())
             }
         }
@@ -99,6 +102,24 @@ impl Config {
     /// The configured source of that name.
     pub(crate) fn source(&self, name: &str) -> Option<&SourceConfig> {
         self.sources.iter().find(|source| source.name() == name)
+    }
+
+    /// The configured source of that name, or an error that names the nearest.
+    pub(crate) fn known_source(&self, name: &str) -> Result<&SourceConfig, Failure> {
+        self.source(name).ok_or_else(|| {
+            let failure = Failure::usage("source.unconfigured", format!("the configuration has no source `{name}`"));
+            if self.sources.is_empty() {
+                failure.hint("add a `[[source]]` to `rollcall.toml`, or name another file with `--config`")
+            } else {
+                failure.hint(self.nearest_source(name))
+            }
+        })
+    }
+
+    /// Which configured source may have been meant: the nearest one, or all.
+    pub(crate) fn nearest_source(&self, name: &str) -> String {
+        let names: Vec<&str> = self.sources.iter().map(SourceConfig::name).collect();
+        mistake::nearest(name, &names)
     }
 
     /// All configured sources.

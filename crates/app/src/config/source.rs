@@ -1,67 +1,53 @@
 //! `[[source]]`: where rosters come from.
 
-use std::path::PathBuf;
-
-use rollcall_adapters_oneroster::{EndDates, PackageMode, SlashDates, TextEncoding};
+use rollcall_adapters_oneroster::{EndDates, SlashDates};
 use rollcall_domain::sync::{Guards, Totals};
 use serde::Deserialize;
-use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::mistake::{Mistake, nearest};
+use super::csv::CsvSettings;
+use super::keys::Keys;
+use super::mistake::Mistake;
+
+/// A sort of source: its word, and how its own keys are read.
+type Sort = (&'static str, fn(&mut Keys<'_>) -> Result<Settings, Mistake>);
 
 /// The sorts of sources that this version knows.
-const KINDS: [&str; 1] = ["oneroster-csv"];
+const SORTS: [Sort; 1] = [("oneroster-csv", |keys| Ok(Settings::Csv(keys.take()?)))];
 
 /// Keys that belong to commands of later versions.
 const NOT_YET: [&str; 2] = ["schedule", "timezone"];
 
 /// A configured source.
 #[derive(Debug, Clone)]
-pub(crate) enum SourceConfig {
-    /// OneRoster CSV packages.
-    Csv(CsvSource),
+pub(crate) struct SourceConfig {
+    /// The word for its sort.
+    pub(crate) kind: &'static str,
+    /// What every source can be told.
+    pub(crate) common: Common,
+    /// What only sources of its sort can be told.
+    pub(crate) settings: Settings,
 }
 
 impl SourceConfig {
-    /// Its name.
+    /// The name that commands and the store know it by.
     pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Csv(csv) => &csv.name,
-        }
-    }
-
-    /// The word for its sort.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Csv(_) => KINDS[0],
-        }
-    }
-
-    /// Whether demographics are stored.
-    pub(crate) fn demographics(&self) -> bool {
-        match self {
-            Self::Csv(csv) => csv.demographics,
-        }
+        &self.common.name
     }
 }
 
-/// A source of OneRoster CSV packages.
+/// What only sources of one sort can be told.
+#[derive(Debug, Clone)]
+pub(crate) enum Settings {
+    /// OneRoster CSV packages.
+    Csv(CsvSettings),
+}
+
+/// What every source can be told.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CsvSource {
-    /// The name that commands and the store know it by.
-    pub(crate) name: String,
-    #[expect(dead_code, reason = "it chose this struct")]
-    kind: String,
-    /// A folder of CSV files, a zip, or a folder into which zips are dropped.
-    pub(crate) path: Option<PathBuf>,
-    /// Whether files hold everything or only changes, whatever the manifest says.
-    pub(crate) mode: Option<PackageMode>,
-    /// The encoding of the files.
-    #[serde(default)]
-    pub(crate) encoding: TextEncoding,
+pub(crate) struct Common {
+    name: String,
     /// Whether demographics are stored.
     #[serde(default)]
     pub(crate) demographics: bool,
@@ -88,40 +74,27 @@ enum TotalsWord {
 
 /// Reads one `[[source]]`.
 pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<SourceConfig, Mistake> {
-    let span = table.span();
-    let DeValue::Table(keys) = table.get_ref() else {
-        return Err(Mistake::at(span, "a source is a table; write `[[source]]` and its keys below"));
-    };
-    for (key, _) in keys {
-        if NOT_YET.contains(&key.get_ref().as_ref()) {
+    let mut keys = Keys::of(table, "a source is a table; write `[[source]]` and its keys below")?;
+    for key in NOT_YET {
+        if let Some(place) = keys.place_of(key) {
             let message = format!(
-                "`{}` belongs to `rollcall serve`, which this version does not have; remove the key and let cron call \
-                 `rollcall import`",
-                key.get_ref()
+                "`{key}` belongs to `rollcall serve`, which this version does not have; remove the key and let cron call \
+                 `rollcall sync`"
             );
-            return Err(Mistake::at(key.span(), message));
+            return Err(Mistake::at(place, message));
         }
     }
-    let Some(kind) = keys.get("kind") else {
-        return Err(Mistake::at(span, format!("a source needs a `kind`; {}", nearest("", &KINDS))));
-    };
-    match kind.get_ref().as_str() {
-        Some("oneroster-csv") => {}
-        Some(unknown) => {
-            let message = format!("unknown kind of source `{unknown}`; {}", nearest(unknown, &KINDS));
-            return Err(Mistake::at(kind.span(), message));
-        }
-        None => return Err(Mistake::at(kind.span(), "`kind` is a text")),
+    let (kind, settings) = keys.choice("kind", "a source", &SORTS)?;
+    let place = keys.place_of("name").unwrap_or_else(|| keys.span());
+    let common: Common = keys.take()?;
+    check_source_name(&common.name).map_err(|message| Mistake::at(place, message))?;
+    let guards = &common.guards;
+    if guards.delete_percent > 100 || guards.update_percent > 100 || guards.reject_percent > 100 {
+        return Err(Mistake::at(keys.span(), "`guards`: a percentage is at most 100"));
     }
-    let name = keys.get("name").map(|name| (name.span(), name.get_ref().as_str().unwrap_or_default().to_owned()));
-    let source = CsvSource::deserialize(table.into_deserializer())?;
-    if let Some((span, name)) = name {
-        check_source_name(&name).map_err(|message| Mistake::at(span, message))?;
-    }
-    if source.guards.delete_percent > 100 || source.guards.update_percent > 100 || source.guards.reject_percent > 100 {
-        return Err(Mistake::at(span, "`guards`: a percentage is at most 100"));
-    }
-    Ok(SourceConfig::Csv(source))
+    let settings = settings(&mut keys)?;
+    keys.end()?;
+    Ok(SourceConfig { kind, common, settings })
 }
 
 /// A source's name stands in command lines, listings and logs: it has no line breaks, and can be told from its

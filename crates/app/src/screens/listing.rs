@@ -7,7 +7,7 @@ use rollcall_domain::ports::{RejectRow, RunRow};
 use rollcall_domain::{Counts, Kind, PerKind};
 
 use super::{counted, lines_of, plain_table};
-use crate::documents::{Migrations, PackageFinding, RejectSummary, Severity, Source};
+use crate::documents::{Check, Migrations, PackageFinding, RejectSummary, Severity, Source};
 
 /// Runs, newest first. Times are the machine's.
 pub(crate) fn runs(rows: &[RunRow], zone: &TimeZone) -> String {
@@ -34,7 +34,7 @@ pub(crate) fn sources(sources: &[Source<'_>]) -> String {
     if sources.is_empty() {
         return "no sources yet\nhint: `rollcall import PATH --source NAME` makes one\n".to_owned();
     }
-    let mut table = plain_table(&["source", "kind", "last run", "schools", "classes", "users", "enrollments"], 3);
+    let mut table = plain_table(&["source", "kind", "last run", "orgs", "classes", "users", "enrollments"], 3);
     for source in sources {
         table.add_row([
             source.name.to_owned(),
@@ -47,6 +47,24 @@ pub(crate) fn sources(sources: &[Source<'_>]) -> String {
         ]);
     }
     lines_of(&table)
+}
+
+/// What a check of a source found out.
+pub(crate) fn check(check: &Check<'_>) -> String {
+    let mut text = format!("`{}`: {}\n", check.source, check.kind);
+    let width = check.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in &check.facts {
+        let _ = writeln!(text, "  {name:width$}  {value}");
+    }
+    for problem in &check.problems {
+        let place = problem.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let _ = writeln!(text, "problem: {place}{} ({})", problem.message, problem.code);
+    }
+    let _ = match check.problems.len() as u64 {
+        0 => writeln!(text, "ready to be synced"),
+        problems => writeln!(text, "not ready: {}", counted(problems, "problem")),
+    };
+    text
 }
 
 /// Rejects by kind, code and field.

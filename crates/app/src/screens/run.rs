@@ -7,6 +7,7 @@ use rollcall_domain::report::{RunError, RunReport, WarningGroup};
 use rollcall_domain::{Counts, Kind};
 
 use super::{counted, duration, lines_of, plain_table};
+use crate::failure::hint_for;
 
 /// The name of a count, how to read it, and whether its column is shown even when it is all zero.
 type Column = (&'static str, fn(&Counts) -> u64, bool);
@@ -83,15 +84,6 @@ pub(crate) fn failure(error: &RunError, hint: Option<&str>) -> String {
     text
 }
 
-/// What to do about an error whose message cannot know the command line.
-fn hint_for(code: &str) -> Option<&'static str> {
-    match code {
-        "store.unavailable" => Some("`--database-url` or `DATABASE_URL` names the database"),
-        "store.denied" => Some("check the user and the password in `--database-url` or `DATABASE_URL`"),
-        _ => None,
-    }
-}
-
 fn mode(mode: RunMode) -> &'static str {
     match mode {
         RunMode::Full => "full",
@@ -127,15 +119,23 @@ fn warnings(text: &mut String, groups: &[WarningGroup]) {
         let times = if group.count > 1 { format!(", {} times", group.count) } else { String::new() };
         let _ = writeln!(text, "  {}: {}{field}{times}", group.code, group.file);
         let _ = writeln!(text, "    {}", group.message);
-        let examples: Vec<_> = group
-            .first
-            .iter()
-            .filter_map(|example| match (example.line, &example.sourced_id) {
-                (Some(line), Some(id)) => Some(format!("line {line} (`{id}`)")),
-                (Some(line), None) => Some(format!("line {line}")),
-                (None, Some(id)) => Some(format!("`{id}`")),
-                (None, None) => None,
-            })
+        let mut examples: Vec<(String, u64)> = Vec::new();
+        for example in &group.first {
+            let place = match (example.line, &example.sourced_id) {
+                (Some(line), Some(id)) => format!("line {line} (`{id}`)"),
+                (Some(line), None) => format!("line {line}"),
+                (None, Some(id)) => format!("`{id}`"),
+                (None, None) => continue,
+            };
+            // One row can have two links of one field that lead nowhere.
+            match examples.last_mut() {
+                Some((last, times)) if *last == place => *times += 1,
+                _ => examples.push((place, 1)),
+            }
+        }
+        let examples: Vec<_> = examples
+            .into_iter()
+            .map(|(place, times)| if times == 1 { place } else { format!("{place} {times} times") })
             .collect();
         if !examples.is_empty() {
             let more = group.count.saturating_sub(group.first.len() as u64);

@@ -52,6 +52,10 @@ pub trait RosterStore: Send + Sync {
     /// report, which until then cannot know how long applying took.
     async fn run_finish(&self, outcome: &RunOutcome) -> Result<(), StoreError>;
 
+    /// Records a run that ended before it had the source: another one has it. MUST NOT touch that other run, and needs no
+    /// lease.
+    async fn run_turned_away(&self, run: &NewRun, outcome: &RunOutcome) -> Result<(), StoreError>;
+
     /// One run. A run that is recorded as running but whose process is gone is returned as failed. MUST NOT write.
     async fn run_find(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
 
@@ -609,6 +613,12 @@ pub enum StoreError {
         /// The source.
         source_name: String,
     },
+    /// The address of the database makes no sense.
+    #[error("{message}")]
+    Address {
+        /// What an address looks like. It MUST NOT quote the wrong one, which may hold a password.
+        message: String,
+    },
     /// The database cannot be reached or opened.
     #[error("{message}")]
     Unavailable {
@@ -668,6 +678,7 @@ impl StoreError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Busy { .. } => "source.busy",
+            Self::Address { .. } => "store.address",
             Self::Unavailable { .. } => "store.unavailable",
             Self::Denied { .. } => "store.denied",
             Self::NotWritable { .. } => "store.not_writable",

@@ -103,7 +103,14 @@ impl Sync<'_> {
             Err(busy @ StoreError::Busy { .. }) => {
                 report.status = RunStatus::Failed;
                 report.error = Some(run_error(&Failure::Store(busy)));
-                return Ok(SyncOutcome { report, more: false });
+                let finished = self.clock.now();
+                let new = NewRun { id: run, source: opened.id, started };
+                let outcome = RunOutcome { run, source: opened.id, report, finished };
+                // The run can be looked up later like any other; that it is turned away stands without that.
+                if let Err(error) = self.store.run_turned_away(&new, &outcome).await {
+                    tracing::error!(run.id = %run, error = %error, "the run that was turned away could not be recorded");
+                }
+                return Ok(SyncOutcome { report: outcome.report, more: false });
             }
             Err(other) => return Err(other),
         };

@@ -236,7 +236,12 @@ impl Session<'_> {
             Finding::on(
                 Code::IdDuplicate,
                 "sourcedId",
-                format!("{others} further rows have this sourcedId and say something else; keep the right one"),
+                match others {
+                    1 => "another row has this sourcedId and says something else; keep the right one".to_owned(),
+                    _ => {
+                        format!("{others} further rows have this sourcedId and say something else; keep the right one")
+                    }
+                },
             )
         };
         let others = rows.len() - usize::from(first_record.is_none()) + usize::from(flags & flag::REJECTED != 0);

@@ -129,6 +129,11 @@ async fn a_busy_source_is_left_alone() {
     let mut store = MockRosterStore::new();
     store.expect_source_open().returning(|_, _| Ok(state()));
     store.expect_lease().returning(|_, _| Err(StoreError::Busy { source_name: "s".to_owned() }));
+    store
+        .expect_run_turned_away()
+        .times(1)
+        .withf(|run, outcome| run.id == outcome.run && outcome.report.status == RunStatus::Failed)
+        .returning(|_, _| Ok(()));
     let report = run(&store, &source(0)).await;
     assert_eq!((report.status, report.error.unwrap().code.as_str()), (RunStatus::Failed, "source.busy"));
 }

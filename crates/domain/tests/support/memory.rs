@@ -313,6 +313,11 @@ impl RosterStore for MemoryStore {
         Ok(())
     }
 
+    async fn run_turned_away(&self, _: &NewRun, outcome: &RunOutcome) -> Result<(), StoreError> {
+        self.0.lock().unwrap().reports.push(outcome.report.clone());
+        Ok(())
+    }
+
     async fn run_finish(&self, outcome: &RunOutcome) -> Result<(), StoreError> {
         let mut state = self.0.lock().unwrap();
         for change in state.staged.remove(&outcome.run).unwrap_or_default() {

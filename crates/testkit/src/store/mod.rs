@@ -55,6 +55,7 @@ macro_rules! roster_store_contract {
             a_source_is_made_once_and_found_again,
             sources_are_listed_by_name_with_live_counts_and_the_last_run,
             a_source_is_leased_to_one_run_at_a_time,
+            a_run_that_is_turned_away_is_recorded_and_leaves_the_other_alone,
             sources_are_leased_apart,
             a_run_is_recorded_from_begin_to_end,
             runs_are_listed_newest_first,

@@ -78,6 +78,21 @@ pub async fn a_run_is_recorded_from_begin_to_end(fixture: Fixture) {
     assert_eq!(found.finished, Some(outcome.finished));
 }
 
+/// `run_turned_away` records the run, and the one that has the source goes on running.
+pub async fn a_run_that_is_turned_away_is_recorded_and_leaves_the_other_alone(fixture: Fixture) {
+    let scene = Scene::new(fixture).await;
+    let (first, second) = (run_id(), run_id());
+    let _lease = scene.store().lease(scene.source, first).await.unwrap();
+    scene.store().run_start(&NewRun { id: first, source: scene.source, started: tick() }).await.unwrap();
+    let other = (scene.fixture.reopen)().await;
+    let outcome = scene.outcome(second, RunStatus::Failed);
+    let new = NewRun { id: second, source: scene.source, started: tick() };
+    other.run_turned_away(&new, &outcome).await.unwrap();
+    let found = scene.store().run_find(second).await.unwrap().unwrap();
+    assert_eq!((found.report, found.finished), (outcome.report, Some(outcome.finished)));
+    assert_eq!(scene.store().run_find(first).await.unwrap().unwrap().report.status, RunStatus::Running);
+}
+
 /// `run_list` is newest first, and can be narrowed to a source.
 pub async fn runs_are_listed_newest_first(fixture: Fixture) {
     let scene = Scene::new(fixture).await;

@@ -1,11 +1,13 @@
 //! Where sources, stores and settings come together.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rollcall_adapters_oneroster::{CsvConfig, CsvSource};
-use rollcall_domain::ports::{RosterSource, RosterStore};
+use rollcall_adapters_http::{HttpConfig, HttpSession};
+use rollcall_adapters_oneroster::{CsvConfig, CsvSource, RestConfig, RestSource};
+use rollcall_domain::ports::{Clock, RosterSource, RosterStore, SourceError};
 use rollcall_domain::sync::SyncOptions;
 use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -13,7 +15,7 @@ use tokio::fs;
 
 use crate::cli::{Import, Reading, Validate};
 use crate::clock::SystemClock;
-use crate::config::{Common, CsvSettings, Settings, SourceConfig};
+use crate::config::{Common, CsvSettings, RestSettings, Settings, SourceConfig};
 use crate::documents;
 use crate::failure::Failure;
 
@@ -38,13 +40,33 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
             check_path(&csv.path).await?;
             Ok(Box::new(CsvSource::new(csv, Arc::new(SystemClock))))
         }
+        Settings::Rest(settings) => Ok(Box::new(rest_source(&config.common, settings).await?)),
     }
+}
+
+async fn rest_source(common: &Common, settings: &RestSettings) -> Result<RestSource> {
+    let RestSettings { root, auth, http, asking } = settings;
+    let mut rest = RestConfig::new(root.version, auth.name());
+    rest.page_size = asking.page_size.map_or(rest.page_size, NonZeroU32::get);
+    rest.full_every = asking.full_every.map_or(rest.full_every, |length| length.0);
+    rest.overlap = asking.overlap.map_or(rest.overlap, |length| length.0);
+    rest.filters.clone_from(&asking.filter.0);
+    rest.schools.clone_from(&asking.schools);
+    rest.totals = common.totals;
+    rest.slash_dates = common.slash_dates;
+    rest.end_dates = common.end_dates;
+    let auth = auth.open(root.version.scopes(common.demographics)).await?;
+    let http = http.apply(HttpConfig::new(root.base_url.clone())).with_auth(auth);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let session = HttpSession::new(http, Arc::clone(&clock)).map_err(SourceError::from)?;
+    Ok(RestSource::new(rest, session, clock))
 }
 
 /// Whether the configuration says where a source is.
 pub(crate) fn can_be_pulled(config: &SourceConfig) -> bool {
     match &config.settings {
         Settings::Csv(settings) => settings.path.is_some(),
+        Settings::Rest(_) => true,
     }
 }
 
@@ -84,7 +106,7 @@ pub(crate) async fn validation(
 fn csv_settings(configured: Option<&SourceConfig>) -> Option<(&Common, &CsvSettings)> {
     match configured {
         Some(SourceConfig { common, settings: Settings::Csv(settings), .. }) => Some((common, settings)),
-        None => None,
+        Some(SourceConfig { settings: Settings::Rest(_), .. }) | None => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod deltas;
 mod kills;
 mod lifecycle;
 mod records;
+mod rest;
 mod simulate;
 mod support;
 mod sync;

@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Mistake, nearest};
+use super::mistake::{Mistake, closest, nearest};
 
 /// The keys of a table that nobody has taken yet.
 #[derive(Debug)]
@@ -78,8 +78,18 @@ impl<'t> Keys<'t> {
                 taken.insert(key, value);
             }
         }
+        let absent: Vec<_> = fields.iter().copied().filter(|field| !taken.contains_key(*field)).collect();
         let table = Spanned::new(self.span(), DeValue::Table(taken));
-        Ok(T::deserialize(table.into_deserializer())?)
+        T::deserialize(table.into_deserializer()).map_err(|error| {
+            // A key that is missing is mostly there, misspelt.
+            let misspelt = self.left.keys().find(|key| closest(key.get_ref(), &absent).is_some());
+            match misspelt {
+                Some(key) if error.message().starts_with("missing field") => {
+                    Mistake::unknown_key(key.span(), key.get_ref(), &absent)
+                }
+                _ => error.into(),
+            }
+        })
     }
 
     /// Refuses what nobody has taken.

@@ -40,7 +40,10 @@ impl From<toml::de::Error> for Mistake {
     fn from(error: toml::de::Error) -> Self {
         let message = error.message();
         // The only small numbers in the file are percentages.
-        let message = message.replace("expected u8", "expected a percentage");
+        let message = message
+            .replace("expected u8", "expected a percentage")
+            .replace("expected a nonzero u32", "expected a number from 1")
+            .replace("expected a nonzero usize", "expected a number from 1");
         Self { span: error.span(), message: with_nearest(&message).unwrap_or(message) }
     }
 }
@@ -59,14 +62,19 @@ fn with_nearest(message: &str) -> Option<String> {
 
 /// The known word that is nearest to a wrong one, or all of them.
 pub(super) fn nearest(wrong: &str, known: &[&str]) -> String {
-    let closest = known
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(wrong, word), *word))
-        .min()
-        .filter(|(distance, word)| *distance * 3 <= word.chars().count().max(wrong.chars().count()));
-    if let Some((_, word)) = closest {
+    if let Some(word) = closest(wrong, known) {
         return format!("did you mean `{word}`?");
     }
     let listed: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
     format!("known here: {}", listed.join(", "))
+}
+
+/// The known word that a wrong one was probably meant to be.
+pub(super) fn closest<'w>(wrong: &str, known: &[&'w str]) -> Option<&'w str> {
+    known
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(wrong, word), *word))
+        .min()
+        .filter(|(distance, word)| *distance * 3 <= word.chars().count().max(wrong.chars().count()))
+        .map(|(_, word)| word)
 }

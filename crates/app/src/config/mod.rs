@@ -7,9 +7,14 @@
 //!
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
+mod auth;
 mod csv;
+mod duration;
+mod http;
 mod keys;
 mod mistake;
+mod rest;
+mod secret;
 mod source;
 
 use std::collections::BTreeSet;
@@ -26,6 +31,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
+pub(crate) use self::rest::RestSettings;
 pub(crate) use self::source::{Common, Settings, SourceConfig, check_source_name};
 use crate::failure::Failure;
 
@@ -178,6 +184,80 @@ mod tests {
         )
         .unwrap();
         insta::assert_debug_snapshot!(config);
+    }
+
+    #[test]
+    fn a_source_over_rest_is_read_with_its_settings() {
+        let config = read(
+            r#"
+            [[source]]
+            name = "shelbyville"
+            kind = "oneroster-rest"
+            base_url = "https://sis.example.org/ims/oneroster/v1p1"
+            auth = { method = "oauth2", token_url = "https://sis.example.org/token", client_id = "rollcall", client_secret = { env = "SIS_SECRET" }, client_auth = "body" }
+            page_size = 1000
+            full_every = "3d"
+            filter = { users = "status='active'" }
+            schools = ["s1"]
+            max_in_flight = 2
+            timeout = "90s"
+            totals = "ignore"
+
+            [[source]]
+            name = "capital"
+            kind = "oneroster-rest"
+            base_url = "https://sis.example.org"
+            version = "1.2"
+            filter = "status='active'"
+            [source.auth]
+            method = "oauth1"
+            consumer_key = "key"
+            consumer_secret = { file = "/run/secrets/capital" }
+            signature = "HMAC-SHA1"
+            "#,
+        )
+        .unwrap();
+        insta::assert_debug_snapshot!(config.sources());
+    }
+
+    #[test]
+    fn mistakes_in_a_source_over_rest_are_shown_where_they_are_and_quote_no_secret() {
+        let source = |keys: &str| {
+            format!(
+                "[[source]]\nname = \"a\"\nkind = \"oneroster-rest\"\nbase_url = \"https://sis.example.org/ims/oneroster/v1p1\"\n{keys}"
+            )
+        };
+        let auth = |auth: &str| source(&format!("auth = {{ {auth} }}"));
+        let bearer = "auth = { method = \"bearer\", token = { env = \"T\" } }";
+        let broken = [
+            source(""),
+            source("auth = \"hunter2\""),
+            auth("method = \"saml\""),
+            auth("token = \"hunter2\""),
+            auth("method = \"bearer\", token = \"hunter2\""),
+            auth("method = \"bearer\", token = { env = \"hunter2!\" }"),
+            auth("method = \"bearer\", secret = { env = \"T\" }"),
+            auth(
+                "method = \"oauth2\", token_url = \"sis.example.org/?key=hunter2\", client_id = \"a\", client_secret = { env = \"T\" }",
+            ),
+            auth(
+                "method = \"oauth1\", consumer_key = \"a\", consumer_secret = { env = \"T\" }, signature = \"PLAINTEXT\"",
+            ),
+            source("[source.auth]\nmethod = \"bearer\"\ntoken = { env = \"T\" }\nscope = \"all\""),
+            source(&format!("{bearer}\nfull_every = \"weekly\"")),
+            source(&format!("{bearer}\nfull_every = 7")),
+            source(&format!("{bearer}\nfilter = {{ user = \"status='active'\" }}")),
+            source(&format!("{bearer}\nmax_inflight = 2")),
+            source(&format!("{bearer}\npage_size = 0")),
+            source(&format!("{bearer}\npath = \"drops\"")),
+            source(&format!("{bearer}\nversion = \"1.2\"")),
+            source(bearer).replace("/ims/oneroster/v1p1", "/roster"),
+            source(bearer).replace("base_url", "baseurl"),
+        ];
+        let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
+        let screens = screens.join("\n\n");
+        assert!(!screens.contains("hunter2"), "{screens}");
+        insta::assert_snapshot!(screens);
     }
 
     #[test]

@@ -9,12 +9,16 @@ use toml::de::DeValue;
 use super::csv::CsvSettings;
 use super::keys::Keys;
 use super::mistake::Mistake;
+use super::rest::RestSettings;
 
 /// A sort of source: its word, and how its own keys are read.
 type Sort = (&'static str, fn(&mut Keys<'_>) -> Result<Settings, Mistake>);
 
 /// The sorts of sources that this version knows.
-const SORTS: [Sort; 1] = [("oneroster-csv", |keys| Ok(Settings::Csv(keys.take()?)))];
+const SORTS: [Sort; 2] = [
+    ("oneroster-csv", |keys| Ok(Settings::Csv(keys.take()?))),
+    ("oneroster-rest", |keys| Ok(Settings::Rest(Box::new(RestSettings::take(keys)?)))),
+];
 
 /// Keys that belong to commands of later versions.
 const NOT_YET: [&str; 2] = ["schedule", "timezone"];
@@ -42,6 +46,8 @@ impl SourceConfig {
 pub(crate) enum Settings {
     /// OneRoster CSV packages.
     Csv(CsvSettings),
+    /// OneRoster REST.
+    Rest(Box<RestSettings>),
 }
 
 /// What every source can be told.

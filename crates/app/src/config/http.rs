@@ -1,0 +1,43 @@
+//! What every source over HTTP can be told about its requests.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use rollcall_adapters_http::{HttpConfig, Url};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+use super::duration::Length;
+
+/// How hard a source over HTTP may press its server. What is not said is left as the vendor's adapter has it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct HttpSettings {
+    /// How many requests may be under way at once.
+    max_in_flight: Option<NonZeroUsize>,
+    /// How many requests may begin in one second.
+    requests_per_second: Option<NonZeroU32>,
+    /// How long one try of a request may take.
+    timeout: Option<Length>,
+    /// Plain `http` to another machine.
+    #[serde(default)]
+    allow_http: bool,
+}
+
+impl HttpSettings {
+    /// Puts what is said in the place of what the adapter has.
+    pub(crate) fn apply(&self, mut http: HttpConfig) -> HttpConfig {
+        http.max_in_flight = self.max_in_flight.map_or(http.max_in_flight, NonZeroUsize::get);
+        http.requests_per_second = self.requests_per_second.or(http.requests_per_second);
+        http.timeout = self.timeout.map_or(http.timeout, |timeout| timeout.0);
+        http.allow_http |= self.allow_http;
+        http
+    }
+}
+
+/// Reads an address. A wrong one is not quoted: there may be a password in it.
+pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(url),
+        _ => Err(D::Error::custom("this is no address of a server; expected `https://HOST/PATH`")),
+    }
+}

@@ -7,7 +7,9 @@ use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{
     ChangeEntry, ChangeKind, ChildKey, DanglingLink, DeleteReason, Fetched, StoreError, StoredFingerprint, StoredRecord,
 };
-use rollcall_domain::{ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId, Text};
+use rollcall_domain::{
+    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId, Text,
+};
 
 use crate::connection::{Bind, Connection, Row};
 use crate::layout::{Layout, Place, layout, place};

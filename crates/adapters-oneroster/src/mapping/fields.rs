@@ -219,11 +219,7 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
                 None
             }
             Err(BadDate::OtherOrder) => {
-                self.notes.warn(
-                    Code::FieldInvalid,
-                    column,
-                    format!("`{}` was left out: {OTHER_ORDER}", column.as_str()),
-                );
+                self.warn(Code::FieldInvalid, column, format!("`{}` was left out: {OTHER_ORDER}", C::name(column)));
                 None
             }
             Err(BadDate::Unreadable) => {

@@ -146,6 +146,15 @@ impl RosterStore for DiscardingStore {
         nothing()
     }
 
+    async fn sourced_ids(
+        &self,
+        _source: SourceId,
+        _kind: Kind,
+        _internal_ids: &[i64],
+    ) -> Result<Vec<SourcedId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn fetch(
         &self,
         _source: SourceId,

@@ -61,7 +61,7 @@ pub(crate) fn fingerprints(
     // What is as usual comes as a null, which costs least. The plus keeps the engines from the index that begins with
     // the source: the records are wanted in the order in which they lie.
     let sql = format!(
-        "SELECT sourced_id, fingerprint, nullif(encoding, {ENCODING_VERSION}), modified_ms, delete_reason, {disabled} \
+        "SELECT sourced_id, fingerprint, nullif(encoding, {ENCODING_VERSION}), modified_ms, delete_reason, {disabled}, id \
          FROM {table} WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id"
     );
     for (first, last) in blocks(connection, source, kind)? {
@@ -78,6 +78,7 @@ pub(crate) fn fingerprints(
                     modified_ms: row.int(3),
                     deleted: reason(row.text(4).as_deref()),
                     disabled: row.int(5) == Some(1),
+                    internal_id: row.int(6).unwrap_or(0),
                 });
                 Ok(())
             })?;
@@ -88,6 +89,26 @@ pub(crate) fn fingerprints(
         }
     }
     Ok(())
+}
+
+pub(crate) fn sourced_ids(
+    connection: &mut Connection,
+    source: SourceId,
+    kind: Kind,
+    internal_ids: &[i64],
+) -> Result<Vec<SourcedId>, StoreError> {
+    let sql = format!(
+        "SELECT sourced_id, id FROM {} WHERE +source_id = ? AND id IN {}",
+        layout(kind).table,
+        connection.numbers()
+    );
+    let mut found = Vec::with_capacity(internal_ids.len());
+    let binds = [Bind::int(source.0), Bind::owned(json(&internal_ids))];
+    connection.each("read ids", &sql, &binds, |mut row| {
+        found.push(sourced_id(kind, row.text(0), row.int(1).unwrap_or(0))?);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn fingerprint(table: &'static str, row: &mut Row, index: usize, id: i64) -> Result<Fingerprint, StoreError> {

@@ -694,6 +694,16 @@ impl RosterStore for Database {
         self.pages(move |connection, sink| reads::fingerprints(connection, source, kind, sink))
     }
 
+    async fn sourced_ids(
+        &self,
+        source: SourceId,
+        kind: Kind,
+        internal_ids: &[i64],
+    ) -> Result<Vec<SourcedId>, StoreError> {
+        let ids = internal_ids.to_vec();
+        self.run(move |inner| inner.with(|connection| reads::sourced_ids(connection, source, kind, &ids))).await
+    }
+
     async fn fetch(
         &self,
         source: SourceId,

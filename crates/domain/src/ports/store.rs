@@ -70,6 +70,15 @@ pub trait RosterStore: Send + Sync {
     /// The fingerprints of all records of a kind, deleted ones included, in any order.
     fn fingerprints(&self, source: SourceId, kind: Kind) -> Pages<StoredFingerprint>;
 
+    /// The sourcedIds of a source's records of a kind by their internal ids, deleted records included, in any order. Ids
+    /// that no such record has are left out of the answer.
+    async fn sourced_ids(
+        &self,
+        source: SourceId,
+        kind: Kind,
+        internal_ids: &[i64],
+    ) -> Result<Vec<SourcedId>, StoreError>;
+
     /// Records by id: as stored, and as staged by `run`. Ids of which nothing is known are left out of the answer.
     async fn fetch(
         &self,
@@ -320,6 +329,8 @@ pub struct RejectRow {
 pub struct StoredFingerprint {
     /// The record.
     pub sourced_id: SourcedId,
+    /// Its internal id.
+    pub internal_id: i64,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
     /// The version of the encoding under the fingerprint.

@@ -7,9 +7,9 @@ use futures::StreamExt;
 
 use super::Failure;
 use super::guards::Impact;
-use super::session::{FETCH_BATCH, Session, touch};
+use super::session::{FETCH_BATCH, STAGE_BATCH, Session, touch};
 use super::table::{Entry, Flags, flag};
-use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange, StoredFingerprint};
+use crate::ports::{Coverage, DeleteReason, EmptySnapshot, Hold, PullSummary, StagedChange};
 use crate::vocabulary::OrgType;
 use crate::{Code, Finding, Kind, Record, RefField, SourcedId};
 
@@ -83,29 +83,27 @@ impl Session<'_> {
             );
             return Ok(());
         }
-        // The table knows hashes; the ids come from the store.
         let mut retained = Vec::new();
-        let mut pages = self.store.fingerprints(self.source, kind);
-        while let Some(page) = pages.next().await {
-            let page = page?;
-            self.keep_what_referred_to_records_require(kind, &page, is_absent).await?;
-            for stored in page {
-                let sourced_id = stored.sourced_id;
-                let Some(entry) = self.entry(kind, &sourced_id).copied() else { continue };
-                if is_absent(&entry) && entry.has(flag::REFERENCED) {
-                    retained.push(sourced_id);
-                } else if is_absent(&entry) {
-                    self.entry_mut(kind, &sourced_id).set(flag::GONE);
-                    self.counts[kind].deleted += 1;
-                    gone.push((kind, sourced_id.clone()));
-                    let reason = DeleteReason::Absent;
-                    self.stage(StagedChange::Delete { kind, sourced_id, reason, modified_ms: None });
-                } else if is_absent_too(&entry) {
-                    self.stage(touch(kind, sourced_id, None, Some(DeleteReason::Absent)));
-                }
+        let ids = self.unheard_of(kind, |entry| is_absent(entry) || is_absent_too(entry)).await?;
+        self.keep_what_referred_to_records_require(kind, &ids, is_absent).await?;
+        for (number, sourced_id) in ids.into_iter().enumerate() {
+            let Some(entry) = self.entry(kind, &sourced_id).copied() else { continue };
+            if is_absent(&entry) && entry.has(flag::REFERENCED) {
+                retained.push(sourced_id);
+            } else if is_absent(&entry) {
+                self.entry_mut(kind, &sourced_id).set(flag::GONE);
+                self.counts[kind].deleted += 1;
+                gone.push((kind, sourced_id.clone()));
+                let reason = DeleteReason::Absent;
+                self.stage(StagedChange::Delete { kind, sourced_id, reason, modified_ms: None });
+            } else {
+                self.stage(touch(kind, sourced_id, None, Some(DeleteReason::Absent)));
             }
-            self.flush().await?;
+            if number % STAGE_BATCH == 0 {
+                self.flush().await?;
+            }
         }
+        self.flush().await?;
         self.retain(kind, retained).await
     }
 
@@ -114,7 +112,7 @@ impl Session<'_> {
     async fn keep_what_referred_to_records_require(
         &mut self,
         kind: Kind,
-        page: &[StoredFingerprint],
+        absent: &[SourcedId],
         is_absent: impl Fn(&Entry) -> bool,
     ) -> Result<(), Failure> {
         let is_between = |kind: Kind| RefField::ALL.iter().any(|field| field.is_required() && field.target() == kind);
@@ -123,12 +121,8 @@ impl Session<'_> {
                 continue;
             }
             let unheld = |entry: &Entry| is_absent(entry) && !entry.has(flag::REFERENCED);
-            let ids: Vec<_> = page
-                .iter()
-                .map(|stored| &stored.sourced_id)
-                .filter(|id| self.entry(kind, id).is_some_and(unheld))
-                .cloned()
-                .collect();
+            let ids: Vec<_> =
+                absent.iter().filter(|id| self.entry(kind, id).is_some_and(unheld)).cloned().collect();
             for chunk in ids.chunks(FETCH_BATCH) {
                 self.flush().await?;
                 for holder in self.store.holders(self.source, self.run, field, chunk).await? {

@@ -25,9 +25,13 @@ use crate::{
 };
 
 /// How many changes are handed to the store at a time.
-const STAGE_BATCH: usize = 4_000;
+pub(super) const STAGE_BATCH: usize = 4_000;
 /// How many records are asked for at a time.
 pub(super) const FETCH_BATCH: usize = 500;
+/// How many stored records are asked for by internal id; more are faster found by reading all.
+const LOOKED_UP: usize = 100_000;
+/// How many of them at a time.
+const LOOK_UP_BATCH: usize = 5_000;
 /// How often the upstream may move while it is read.
 const RESTARTS: u8 = 3;
 
@@ -44,6 +48,8 @@ pub(super) struct Session<'a> {
     ahead: Option<Ahead>,
     /// How many live records the store had.
     pub(super) live: PerKind<u64>,
+    /// The internal id of the first stored record of each kind that was read.
+    first_ids: PerKind<i64>,
     pub(super) counts: PerKind<Counts>,
     /// Users who are switched off by this run.
     pub(super) disabled: u64,
@@ -71,6 +77,7 @@ struct Ahead {
     pages: Pages<StoredFingerprint>,
     loading: Loading,
     live: u64,
+    first_id: Option<i64>,
 }
 
 /// A reference of a record that is being decided, looked up.
@@ -194,6 +201,7 @@ impl<'a> Session<'a> {
             tables: PerKind::from_fn(|_| None),
             ahead: None,
             live: PerKind::default(),
+            first_ids: PerKind::default(),
             counts: PerKind::default(),
             disabled: 0,
             unreadable: PerKind::default(),
@@ -778,7 +786,7 @@ impl<'a> Session<'a> {
 
     fn look_ahead_to(&mut self, kind: Kind) {
         let pages = self.store.fingerprints(self.source, kind);
-        self.ahead = Some(Ahead { kind, pages, loading: Loading::default(), live: 0 });
+        self.ahead = Some(Ahead { kind, pages, loading: Loading::default(), live: 0, first_id: None });
     }
 
     /// Whether something of what the store knows is on its way.
@@ -793,18 +801,52 @@ impl<'a> Session<'a> {
             Some(page) => {
                 for stored in page? {
                     ahead.live += u64::from(stored.deleted.is_none());
-                    ahead.loading.add(self.keys.of(&stored.sourced_id), |entry| fill(entry, &stored));
+                    let first = *ahead.first_id.get_or_insert(stored.internal_id);
+                    ahead.loading.add(self.keys.of(&stored.sourced_id), |entry| fill(entry, &stored, first));
                 }
                 Ok(true)
             }
             None => {
-                if let Some(Ahead { kind, loading, live, .. }) = self.ahead.take() {
+                if let Some(Ahead { kind, loading, live, first_id, .. }) = self.ahead.take() {
                     self.tables[kind] = Some(loading.into_table());
                     self.live[kind] = live;
+                    self.first_ids[kind] = first_id.unwrap_or_default();
                 }
                 Ok(false)
             }
         }
+    }
+
+    /// The ids of the stored records that the run has not heard of and whose entries are `wanted`: the table knows only
+    /// hashes.
+    pub(super) async fn unheard_of(
+        &self,
+        kind: Kind,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<SourcedId>, Failure> {
+        let Some(table) = self.table(kind) else { return Ok(Vec::new()) };
+        let is_wanted = |id: &SourcedId| self.entry(kind, id).is_some_and(&wanted);
+        let expected = table.iter().filter(|entry| wanted(entry)).count();
+        let mut ids = Vec::with_capacity(expected);
+        if expected <= LOOKED_UP {
+            let distances = table.iter().filter(|entry| wanted(entry)).filter_map(Entry::position);
+            let first = self.first_ids[kind];
+            let mut internal: Vec<_> = distances.filter_map(|distance| first.checked_add_unsigned(distance)).collect();
+            internal.sort_unstable();
+            for chunk in internal.chunks(LOOK_UP_BATCH) {
+                let found = self.store.sourced_ids(self.source, kind, chunk).await?;
+                ids.extend(found.into_iter().filter(is_wanted));
+            }
+        }
+        if ids.len() < expected {
+            // Too many to ask for one by one, or too far apart to have been noted.
+            ids.clear();
+            let mut pages = self.store.fingerprints(self.source, kind);
+            while let Some(page) = pages.next().await {
+                ids.extend(page?.into_iter().map(|stored| stored.sourced_id).filter(is_wanted));
+            }
+        }
+        Ok(ids)
     }
 
     /// The table of a kind. Empty if the kind was never loaded, which only a kind that nothing arrived of can be.
@@ -993,8 +1035,9 @@ fn by_kind(mut upserts: Vec<Upsert>) -> Vec<Vec<Upsert>> {
     chunks
 }
 
-fn fill(entry: &mut Entry, stored: &StoredFingerprint) {
+fn fill(entry: &mut Entry, stored: &StoredFingerprint, first_id: i64) {
     entry.set(flag::STORED);
+    entry.set_position(stored.internal_id.checked_sub(first_id).and_then(|distance| u64::try_from(distance).ok()));
     entry.set_fingerprint(stored.fingerprint);
     entry.advance(stored.modified_ms);
     match stored.deleted {

@@ -101,7 +101,8 @@ pub(super) mod flag {
 pub(super) struct Entry {
     low: u64,
     high: u32,
-    /// Where the accepted record stands, for the report of a later one that contradicts it.
+    /// Where the accepted record stands, for the report of a later one that contradicts it; before that, where the
+    /// stored record is to be found.
     position: u32,
     fingerprint: [u64; 2],
     /// The date in the upper 48 bits, the flags in the lower 16.
@@ -132,7 +133,8 @@ impl Entry {
         Key { low: self.low, high: self.high }
     }
 
-    /// The line or index at which the accepted record stands, if it was noted.
+    /// The line or index at which the accepted record stands, if it was noted. Of a stored record that the run has not
+    /// heard of, how far its internal id is from the first that was read.
     pub(super) fn position(&self) -> Option<u64> {
         (self.position != 0).then(|| u64::from(self.position) - 1)
     }

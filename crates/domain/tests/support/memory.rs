@@ -348,6 +348,7 @@ impl RosterStore for MemoryStore {
             found
                 .map(|((_, id), row)| StoredFingerprint {
                     sourced_id: id.clone(),
+                    internal_id: row.internal_id,
                     fingerprint: row.fingerprint,
                     encoding: row.encoding,
                     modified_ms: row.modified_ms,
@@ -356,6 +357,12 @@ impl RosterStore for MemoryStore {
                 })
                 .collect(),
         )
+    }
+
+    async fn sourced_ids(&self, _: SourceId, kind: Kind, ids: &[i64]) -> Result<Vec<SourcedId>, StoreError> {
+        let state = self.0.lock().unwrap();
+        let found = state.rows.iter().filter(|((of, _), row)| *of == kind && ids.contains(&row.internal_id));
+        Ok(found.map(|((_, id), _)| id.clone()).collect())
     }
 
     async fn fetch(&self, _: SourceId, run: RunId, kind: Kind, ids: &[SourcedId]) -> Result<Vec<Fetched>, StoreError> {

@@ -21,6 +21,14 @@ pub async fn fingerprints_cover_deleted_records(fixture: Fixture) {
     assert_eq!(lines, [("anna", None, false), ("ben", Some(DeleteReason::Explicit), false), ("off", None, true)]);
     assert_eq!(found[0].fingerprint, build::fingerprint(&mut build::user("anna").into()));
     assert_eq!((found[2].modified_ms, found[2].encoding), (Some(-5), ENCODING_VERSION));
+
+    let internal: Vec<_> = found.iter().map(|found| found.internal_id).collect();
+    let asked = [internal[2], internal[1], internal.iter().sum::<i64>() + 1];
+    let mut ids = scene.store().sourced_ids(scene.source, Kind::Users, &asked).await.unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, ids_of(&["ben", "off"]));
+    let other = scene.store().source_open("other", "test").await.unwrap();
+    assert!(scene.store().sourced_ids(other.id, Kind::Users, &asked).await.unwrap().is_empty());
 }
 
 /// `records` is ordered by sourcedId as bytes, whatever a language would make of it.

@@ -121,8 +121,7 @@ impl Session<'_> {
                 continue;
             }
             let unheld = |entry: &Entry| is_absent(entry) && !entry.has(flag::REFERENCED);
-            let ids: Vec<_> =
-                absent.iter().filter(|id| self.entry(kind, id).is_some_and(unheld)).cloned().collect();
+            let ids: Vec<_> = absent.iter().filter(|id| self.entry(kind, id).is_some_and(unheld)).cloned().collect();
             for chunk in ids.chunks(FETCH_BATCH) {
                 self.flush().await?;
                 for holder in self.store.holders(self.source, self.run, field, chunk).await? {

@@ -42,7 +42,7 @@ use crate::report::{RunError, RunReport};
 use crate::{Kind, PerKind, RunId};
 
 /// How many batches may wait between a source and the run.
-const BATCHES_IN_FLIGHT: usize = 2;
+const BATCHES_IN_FLIGHT: usize = 3;
 
 /// Brings one source's rosters into a store.
 #[derive(Clone, Copy)]

@@ -44,6 +44,8 @@ pub(super) struct Session<'a> {
     pub(super) description: &'a SourceDescription,
     pub(super) keys: Keys,
     tables: PerKind<Option<Table>>,
+    /// The kinds whose own table and those of the kinds they refer to are there.
+    is_ready_for: PerKind<bool>,
     /// The stored side of a kind that nothing has asked for yet, on its way.
     ahead: Option<Ahead>,
     /// How many live records the store had.
@@ -199,6 +201,7 @@ impl<'a> Session<'a> {
             description,
             keys: Keys::default(),
             tables: PerKind::from_fn(|_| None),
+            is_ready_for: PerKind::default(),
             ahead: None,
             live: PerKind::default(),
             first_ids: PerKind::default(),
@@ -302,6 +305,7 @@ impl<'a> Session<'a> {
         self.store.stage_clear(self.source, self.run).await?;
         // The stored side of the tables is read again, so that a restart cannot inherit anything.
         self.tables = PerKind::from_fn(|_| None);
+        self.is_ready_for = PerKind::default();
         self.ahead = None;
         self.live = PerKind::default();
         self.counts = PerKind::default();
@@ -750,9 +754,10 @@ impl<'a> Session<'a> {
 
     /// Reads what the store knows of a kind and of the kinds it refers to.
     pub(super) async fn load_for(&mut self, kind: Kind) -> Result<(), Failure> {
-        if self.tables[kind].is_some() {
+        if self.is_ready_for[kind] {
             return Ok(());
         }
+        self.is_ready_for[kind] = true;
         self.load(kind).await?;
         for field in RefField::ALL {
             if field.holder() == kind && self.tables[field.target()].is_none() {

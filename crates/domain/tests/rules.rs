@@ -531,6 +531,50 @@ fn owned_role(user: &str, vendor_id: &str, role_name: &str, org: &str) -> Item {
     })
 }
 
+fn without_agents(record: impl Into<Record>) -> Item {
+    let Item::Upsert(whole) = upsert(record) else { panic!() };
+    Item::Upsert(whole.without_agents())
+}
+
+fn agents(store: &MemoryStore, user: &str) -> Vec<String> {
+    let Record::Users(user) = store.row(Kind::Users, user).record else { panic!() };
+    user.agents.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn users_and_agents_may_come_apart_and_each_leaves_the_other_alone() {
+    let gains = |user: &str, agent: &str| {
+        Item::Owned(OwnedChange::Agent { user: id(user), agent: id(agent), location: location(3) })
+    };
+    let store = MemoryStore::default();
+    let items = vec![without_agents(user("child")), upsert(user("m")), upsert(user("f")), gains("child", "m")];
+    delta(&store, items).await;
+    assert_eq!(agents(&store, "child"), ["m"]);
+
+    // A user without agents keeps the stored ones, and one more comes to them.
+    let mut renamed = user("child");
+    renamed.given_name = Some("Renamed".into());
+    let report = delta(&store, vec![without_agents(renamed), gains("child", "f")]).await;
+    assert_eq!(
+        (report.counts[Kind::Users].updated, agents(&store, "child")),
+        (1, vec!["f".to_owned(), "m".to_owned()])
+    );
+    assert_received_adds_up(&report, 0);
+
+    // The same again changes nothing.
+    let report = delta(&store, vec![gains("child", "f")]).await;
+    assert_eq!((report.counts[Kind::Users].unchanged, report.counts[Kind::Users].updated), (1, 0));
+
+    let gone = OwnedChange::AgentGone { user: id("child"), agent: id("m"), location: location(4) };
+    delta(&store, vec![Item::Owned(gone)]).await;
+    assert_eq!(agents(&store, "child"), ["f"]);
+
+    // A link to a user who is not there is optional: nothing is refused.
+    let report = delta(&store, vec![gains("stranger", "f")]).await;
+    assert_eq!(report.counts[Kind::Users].rejected, 0);
+    assert!(report.warnings.iter().any(|group| group.code == Code::RefDropped), "{:?}", report.warnings);
+}
+
 fn without_roles(record: impl Into<Record>) -> Item {
     let Item::Upsert(whole) = upsert(record) else { panic!() };
     Item::Upsert(whole.without_roles())

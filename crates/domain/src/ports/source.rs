@@ -220,7 +220,7 @@ pub struct Upsert {
     fingerprint: Fingerprint,
     /// When the source last changed the record, in milliseconds since 1970 UTC.
     pub modified_ms: Option<i64>,
-    /// Whether a user's roles are part of the record.
+    /// Whether a user's roles and agents are part of the record.
     pub half: UserHalf,
     /// Where the record stands.
     pub location: Location,
@@ -234,6 +234,8 @@ pub enum UserHalf {
     Whole,
     /// All but the roles, which come apart or stay as they are.
     WithoutRoles,
+    /// All but the agents, which come apart or stay as they are.
+    WithoutAgents,
 }
 
 impl Upsert {
@@ -248,6 +250,13 @@ impl Upsert {
     #[must_use]
     pub fn without_roles(mut self) -> Self {
         self.half = UserHalf::WithoutRoles;
+        self
+    }
+
+    /// Says that the record, a user, carries no agents.
+    #[must_use]
+    pub fn without_agents(mut self) -> Self {
+        self.half = UserHalf::WithoutAgents;
         self
     }
 
@@ -316,6 +325,15 @@ pub enum OwnedChange {
         /// The user.
         user: SourcedId,
         /// The agent to add.
+        agent: SourcedId,
+        /// Where the source says so.
+        location: Location,
+    },
+    /// One agent less of a user, who keeps the others.
+    AgentGone {
+        /// The user.
+        user: SourcedId,
+        /// The agent to take away.
         agent: SourcedId,
         /// Where the source says so.
         location: Location,

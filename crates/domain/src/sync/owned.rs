@@ -13,7 +13,7 @@ use super::session::{FETCH_BATCH, Session, current};
 use super::table::flag;
 use crate::entities::{Role, User};
 use crate::ports::{Coverage, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert};
-use crate::{Code, Finding, Kind, Location, Record, RefField, Reject, SourcedId};
+use crate::{Code, Finding, Kind, Location, Record, RefField, Reject, SourcedId, Warning};
 
 /// How many ids of roles are looked for at a time: the store may have to look through all roles for them.
 const ROLE_BATCH: usize = 20_000;
@@ -316,7 +316,22 @@ impl Session<'_> {
                     book.waiting = roles;
                     None
                 }
-                OwnedChange::Agents { .. } | OwnedChange::Agent { .. } | OwnedChange::Enrollments { .. } => None,
+                // A link to an agent is optional from either side.
+                OwnedChange::Agents { .. } | OwnedChange::Agent { .. } => {
+                    self.warn(Warning {
+                        kind: Some(Kind::Users),
+                        sourced_id: Some(id.clone()),
+                        location,
+                        finding: Finding::on(
+                            Code::RefDropped,
+                            RefField::UserAgent.column(),
+                            "the user who should have an agent is not in the roster; the link is left out",
+                        ),
+                    });
+                    continue;
+                }
+                OwnedChange::AgentGone { .. } => continue,
+                OwnedChange::Enrollments { .. } => None,
             };
             self.counts[Kind::Users].received += 1;
             let finding = Finding::on(
@@ -410,6 +425,7 @@ fn user_of(change: &OwnedChange) -> Option<&SourcedId> {
         OwnedChange::Roles { user, .. }
         | OwnedChange::Agents { user, .. }
         | OwnedChange::Agent { user, .. }
+        | OwnedChange::AgentGone { user, .. }
         | OwnedChange::Role { change: RoleChange::Put { user, .. }, .. } => Some(user),
         OwnedChange::Role { change: RoleChange::Delete { user, .. }, .. } => user.as_ref(),
         OwnedChange::Enrollments { .. } => None,
@@ -438,6 +454,7 @@ fn location_of(change: &OwnedChange) -> &Location {
         | OwnedChange::Role { location, .. }
         | OwnedChange::Agents { location, .. }
         | OwnedChange::Agent { location, .. }
+        | OwnedChange::AgentGone { location, .. }
         | OwnedChange::Enrollments { location, .. } => location,
     }
 }
@@ -459,6 +476,7 @@ fn apply_to_user(user: &mut User, change: OwnedChange) {
         }
         OwnedChange::Agents { agents, .. } => user.agents = agents,
         OwnedChange::Agent { agent, .. } => user.agents.push(agent),
+        OwnedChange::AgentGone { agent, .. } => user.agents.retain(|known| *known != agent),
         OwnedChange::Enrollments { .. } => {}
     }
 }

@@ -107,7 +107,7 @@ pub(super) struct Later {
     /// Stored under an older encoding: compared field by field.
     outdated: Vec<Upsert>,
     /// Users whose roles come apart.
-    pub(super) without_roles: Vec<Upsert>,
+    pub(super) halves: Vec<Upsert>,
     /// Changes of what records own.
     pub(super) owned: Vec<OwnedChange>,
     /// Records that the source deletes.
@@ -261,8 +261,8 @@ impl<'a> Session<'a> {
         if self.later.outdated.len() >= FETCH_BATCH {
             self.compare_outdated().await?;
         }
-        if self.later.without_roles.len() >= FETCH_BATCH {
-            self.join_roles().await?;
+        if self.later.halves.len() >= FETCH_BATCH {
+            self.join_halves().await?;
         }
         if self.later.schools.len() >= FETCH_BATCH {
             self.compare_schools().await?;
@@ -285,7 +285,7 @@ impl<'a> Session<'a> {
     /// Decides what was only waiting for a batch to fill.
     pub(super) async fn finish_arrival(&mut self) -> Result<(), Failure> {
         self.compare_outdated().await?;
-        self.join_roles().await
+        self.join_halves().await
     }
 
     async fn restart(&mut self, reason: &str) -> Result<(), Failure> {
@@ -359,9 +359,9 @@ impl<'a> Session<'a> {
         if is_older {
             entry.set(flag::WAITING);
             self.later.older.push(upsert);
-        } else if upsert.half == UserHalf::WithoutRoles {
+        } else if upsert.half != UserHalf::Whole {
             entry.set(flag::WAITING);
-            self.later.without_roles.push(upsert);
+            self.later.halves.push(upsert);
         } else {
             self.admit_keyed(upsert, key);
         }
@@ -705,21 +705,30 @@ impl<'a> Session<'a> {
     }
 
     /// Gives users that come without roles the roles they have.
-    async fn join_roles(&mut self) -> Result<(), Failure> {
-        let waiting = std::mem::take(&mut self.later.without_roles);
+    async fn join_halves(&mut self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.later.halves);
         if waiting.is_empty() {
             return Ok(());
         }
         let mut stored = self.fetch(Kind::Users, waiting.iter().map(|upsert| upsert.record().sourced_id())).await?;
         for upsert in waiting {
             let location = upsert.location.clone();
-            let modified_ms = upsert.modified_ms;
+            let (modified_ms, half) = (upsert.modified_ms, upsert.half);
             let mut record = upsert.into_record();
-            self.entry_mut(Kind::Users, record.sourced_id()).set(flag::HALF);
+            if half == UserHalf::WithoutRoles {
+                self.entry_mut(Kind::Users, record.sourced_id()).set(flag::HALF);
+            }
             if let Record::Users(user) = &mut record
-                && let Some(Record::Users(known)) = stored.remove(&user.sourced_id).and_then(current)
+                && let Some(known) = stored.remove(&user.sourced_id)
             {
-                user.roles = known.roles;
+                // The agents of a user who is gone stay on record: one who comes back has them still.
+                let last = known.staged.clone().or_else(|| known.stored.as_ref().map(|stored| stored.record.clone()));
+                let of = if half == UserHalf::WithoutAgents { last } else { current(known) };
+                match (half, of) {
+                    (UserHalf::WithoutRoles, Some(Record::Users(known))) => user.roles = known.roles,
+                    (UserHalf::WithoutAgents, Some(Record::Users(known))) => user.agents = known.agents,
+                    _ => {}
+                }
             }
             let whole = Upsert::new(record, modified_ms, location, &mut self.scratch);
             self.admit(whole);

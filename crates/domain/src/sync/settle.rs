@@ -379,11 +379,11 @@ impl Session<'_> {
         let kind = upsert.record().kind();
         // `settle_repeats` has taken every event of the record out of the count; this is the one that stays.
         let id = upsert.record().sourced_id().clone();
-        if upsert.half == UserHalf::WithoutRoles {
-            self.entry_mut(kind, &id).set(flag::WAITING);
-            self.later.without_roles.push(upsert);
-        } else {
+        if upsert.half == UserHalf::Whole {
             self.admit(upsert);
+        } else {
+            self.entry_mut(kind, &id).set(flag::WAITING);
+            self.later.halves.push(upsert);
         }
     }
 

@@ -1,0 +1,213 @@
+//! Asks for pages, and reads them off the reactor.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rollcall_adapters_http::{HttpError, HttpSession, RedactedUrl, Url};
+use rollcall_domain::ports::Item;
+use rollcall_domain::{Fingerprint, Location};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::error::CleverError;
+use crate::wire::{Page, Single};
+
+/// A session with Clever's API.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) session: HttpSession,
+    pub(crate) limit: u32,
+}
+
+/// A page, read but not looked into.
+#[derive(Debug)]
+pub(crate) struct RawPage {
+    pub(crate) objects: Vec<Box<RawValue>>,
+    pub(crate) next: Option<Url>,
+    pub(crate) count: Option<u64>,
+    pub(crate) url: Url,
+    pub(crate) date: Option<jiff::Timestamp>,
+}
+
+impl Client {
+    /// The first page of a list.
+    pub(crate) fn list(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let limit = self.limit.to_string();
+        let mut pairs = vec![("limit", limit.as_str())];
+        pairs.extend_from_slice(query);
+        self.session.url(path, &pairs)
+    }
+
+    /// Gets a page. An answer that ends too early, is none, or leads back to itself is asked for once more.
+    pub(crate) async fn page(&self, url: &Url) -> Result<RawPage, CleverError> {
+        let error = match self.try_page(url).await {
+            Err(error) if is_worth_asking_again(&error) => error,
+            other => return other,
+        };
+        tracing::warn!(error = %error, "a page cannot be used and is asked for again");
+        self.try_page(url).await
+    }
+
+    async fn try_page(&self, url: &Url) -> Result<RawPage, CleverError> {
+        let response = self.session.get(url.clone()).await?;
+        let date = response.date();
+        let page: Page = spawn_blocking(move || response.json()).await??;
+        let link = page.links.into_iter().find(|link| link.rel == "next");
+        let next = match link {
+            // Taken as it is: it has the version, the limit and all filters in it.
+            Some(link) => {
+                let next = url.join(&link.uri).map_err(|_| CleverError::Link { url: RedactedUrl::new(url) })?;
+                if next == *url {
+                    return Err(CleverError::Repeated { url: RedactedUrl::new(url) });
+                }
+                Some(next)
+            }
+            None => None,
+        };
+        let objects = page.data.into_iter().map(|item| item.data).collect();
+        Ok(RawPage { objects, next, count: page.count, url: url.clone(), date })
+    }
+
+    /// Gets one object; nothing if there is none of that id, or none that is shared.
+    pub(crate) async fn single<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, CleverError> {
+        match self.session.get_json::<Single<T>>(self.session.url(path, &[])).await {
+            Ok(answer) => Ok(Some(answer.value.data)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn ahead(&self, url: Url) -> Ahead {
+        let client = self.clone();
+        Ahead(tokio::spawn(async move { client.page(&url).await }))
+    }
+}
+
+/// Whether a page that arrived may be another one if it is asked for again.
+fn is_worth_asking_again(error: &CleverError) -> bool {
+    matches!(
+        error,
+        CleverError::Repeated { .. } | CleverError::Http(HttpError::Truncated { .. } | HttpError::Shape { .. })
+    )
+}
+
+/// Whether an object is not there, or not shared.
+pub(crate) fn is_gone(error: &HttpError) -> bool {
+    error.status().is_some_and(|status| matches!(status.as_u16(), 404 | 410))
+}
+
+/// A page under way. Nobody asks for it any more once this is dropped.
+#[derive(Debug)]
+struct Ahead(JoinHandle<Result<RawPage, CleverError>>);
+
+impl Ahead {
+    async fn page(mut self) -> Result<RawPage, CleverError> {
+        (&mut self.0).await?
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An object as it came, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) raw: Box<RawValue>,
+    pub(crate) location: Location,
+}
+
+/// What a page came to.
+#[derive(Debug, Default)]
+pub(crate) struct Mapped<T> {
+    pub(crate) items: Vec<Item>,
+    /// Hashes of the ids of its objects.
+    pub(crate) ids: Vec<u64>,
+    /// What else is to be remembered of it.
+    pub(crate) facts: T,
+}
+
+/// The hash by which an id is recognised.
+pub(crate) fn short(id: &str) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "any 64 bits of the hash will do")]
+    let hash = Fingerprint::of(id.as_bytes()).0 as u64;
+    hash
+}
+
+/// A list that is read to its end: one page is on its way while the one before is mapped and taken.
+pub(crate) struct Collection<'c> {
+    client: &'c Client,
+    first: Url,
+    place: Arc<str>,
+    next: Option<Ahead>,
+    received: u64,
+    seen: HashSet<u64>,
+}
+
+impl<'c> Collection<'c> {
+    pub(crate) fn new(client: &'c Client, path: &str, query: &[(&str, &str)]) -> Self {
+        let first = client.list(path, query);
+        let place = RedactedUrl::new(&client.session.url(path, &[])).to_string().into();
+        Self { client, next: Some(client.ahead(first.clone())), first, place, received: 0, seen: HashSet::new() }
+    }
+
+    /// The next page, mapped; nothing once there are no more.
+    pub(crate) async fn next<T, F>(&mut self, map: F) -> Result<Option<Mapped<T>>, CleverError>
+    where
+        T: Send + 'static,
+        F: Fn(&[Object]) -> Mapped<T> + Clone + Send + 'static,
+    {
+        let Some(ahead) = self.next.take() else { return Ok(None) };
+        let mut page = ahead.page().await?;
+        for again in [false, true] {
+            if page.objects.is_empty() && self.received > 0 && !again {
+                // Legal, and also what a server in trouble says.
+                page = self.client.page(&page.url).await?;
+                continue;
+            }
+            let RawPage { objects, next, url, .. } = page;
+            self.next = next.map(|next| self.client.ahead(next));
+            if objects.is_empty() && self.received > 0 {
+                self.hold_against_count().await?;
+            }
+            let count = objects.len() as u64;
+            let (place, first, map) = (Arc::clone(&self.place), self.received, map.clone());
+            let mapped = spawn_blocking(move || {
+                let place_of = |(raw, index)| Object { raw, location: Location::index(&place, index) };
+                map(&objects.into_iter().zip(first..).map(place_of).collect::<Vec<_>>())
+            })
+            .await?;
+            let is_repeated = !mapped.ids.is_empty() && mapped.ids.iter().all(|id| self.seen.contains(id));
+            if !is_repeated {
+                self.received += count;
+                self.seen.extend(&mapped.ids);
+                return Ok(Some(mapped));
+            }
+            self.next = None;
+            if again {
+                return Err(CleverError::Repeated { url: RedactedUrl::new(&url) });
+            }
+            tracing::warn!(url = %RedactedUrl::new(&url), "a page repeats what came before and is asked for again");
+            page = self.client.page(&url).await?;
+        }
+        Err(CleverError::Repeated { url: RedactedUrl::new(&self.first) })
+    }
+
+    /// The list ended with an empty page: asks how many objects there are, where Clever says so.
+    async fn hold_against_count(&self) -> Result<(), CleverError> {
+        let mut query: Vec<(String, String)> = self.first.query_pairs().into_owned().collect();
+        query.retain(|(name, _)| name != "limit");
+        query.extend([("limit".to_owned(), "1".to_owned()), ("count".to_owned(), "true".to_owned())]);
+        let mut url = self.first.clone();
+        url.query_pairs_mut().clear().extend_pairs(query);
+        let counted = self.client.page(&url).await?.count;
+        let received = self.seen.len() as u64;
+        match counted.filter(|announced| *announced > received) {
+            Some(announced) => Err(CleverError::Short { url: RedactedUrl::new(&self.first), announced, received }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Pages of objects become items.
+
+use std::collections::HashMap;
+
+use rollcall_domain::ports::{Deletion, Item, OwnedChange, Upsert};
+use rollcall_domain::{Code, Encoder, Finding, Kind, Location, Record, Reject, SourcedId, Warning};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::fields::Notes;
+use super::user::is_sensitive;
+use super::{Context, course, org, section, session, user};
+use crate::client::{Mapped, Object, short};
+use crate::wire;
+
+/// One object on its way to its items.
+pub(crate) struct Emitter<'e> {
+    location: Location,
+    items: &'e mut Vec<Item>,
+    scratch: &'e mut Encoder,
+    pub(crate) notes: Notes,
+}
+
+impl Emitter<'_> {
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    pub(crate) fn upsert(&mut self, record: impl Into<Record>) {
+        self.items.push(Item::Upsert(Upsert::new(record.into(), None, self.location.clone(), self.scratch)));
+    }
+
+    pub(crate) fn upsert_without_agents(&mut self, record: impl Into<Record>) {
+        let upsert = Upsert::new(record.into(), None, self.location.clone(), self.scratch);
+        self.items.push(Item::Upsert(upsert.without_agents()));
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        self.items.push(item);
+    }
+}
+
+/// Maps the objects of a page one by one. One that cannot be read is refused, and no other with it.
+pub(crate) fn each<W, T>(kind: Kind, objects: &[Object], mut map: impl FnMut(W, &mut Emitter<'_>, &mut T)) -> Mapped<T>
+where
+    W: for<'de> Deserialize<'de>,
+    T: Default,
+{
+    let mut mapped = Mapped { items: Vec::with_capacity(objects.len()), ..Mapped::default() };
+    let mut scratch = Encoder::default();
+    for Object { raw, location } in objects {
+        let id = identify(raw);
+        mapped.ids.extend(id.as_ref().map(|id| short(id.as_str())));
+        let Mapped { items, facts, .. } = &mut mapped;
+        let mut emitter = Emitter { location: location.clone(), items, scratch: &mut scratch, notes: Notes::default() };
+        match serde_json::from_str::<W>(raw.get()) {
+            Ok(object) => map(object, &mut emitter, facts),
+            // What the reader says of it can quote the object.
+            Err(_) => emitter.notes.refusals.push(Finding::whole(
+                Code::FieldInvalid,
+                format!("a field of the {} is of a form that Clever does not document", kind.singular()),
+            )),
+        }
+        let Emitter { notes, .. } = emitter;
+        if !notes.refusals.is_empty() {
+            mapped.items.push(Item::Reject(Reject {
+                kind,
+                sourced_id: id,
+                is_part: false,
+                location: location.clone(),
+                findings: notes.refusals,
+                record: quoted(raw),
+            }));
+            continue;
+        }
+        for finding in notes.warnings {
+            let location = location.clone();
+            mapped.items.push(Item::Warning(Warning { kind: Some(kind), sourced_id: id.clone(), location, finding }));
+        }
+    }
+    mapped
+}
+
+fn identify(raw: &RawValue) -> Option<SourcedId> {
+    serde_json::from_str::<wire::Identified>(raw.get()).ok()?.id.id()
+}
+
+/// An object as it may be kept with its refusal: without demographics, addresses and passwords.
+fn quoted(raw: &RawValue) -> Option<Value> {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, _| {
+                    !is_sensitive(name) && name != "location" && !name.to_ascii_lowercase().contains("password")
+                });
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(values) => values.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(raw.get()).ok()?;
+    strip(&mut value);
+    Some(value)
+}
+
+pub(crate) fn schools(context: &Context, objects: &[Object]) -> Mapped<()> {
+    each(Kind::Orgs, objects, |school: wire::School, out, ()| {
+        if let Some(org) = org::school(&school, context, &mut out.notes) {
+            out.upsert(org);
+        }
+    })
+}
+
+/// Terms are few, and each year spans its own: they are mapped when all are there.
+pub(crate) fn terms(objects: &[Object]) -> Mapped<Vec<session::Placed>> {
+    each(Kind::AcademicSessions, objects, |term: wire::Term, out, terms: &mut Vec<_>| {
+        if let Some(id) = out.notes.id(&term.id) {
+            terms.push(session::Placed { id, term, location: out.location().clone() });
+        }
+    })
+}
+
+pub(crate) fn courses(context: &Context, years: &HashMap<SourcedId, u16>, objects: &[Object]) -> Mapped<()> {
+    each(Kind::Courses, objects, |course: wire::Course, out, ()| {
+        let year = course.id.id().and_then(|id| years.get(&id)).copied();
+        if let Some(course) = course::course(&course, year, context, &mut out.notes) {
+            out.upsert(course);
+        }
+    })
+}
+
+/// Classes that changed, each with all of its enrollments: which of them are new is not for us to say.
+pub(crate) fn changed_sections(context: &Context, objects: &[Object]) -> Mapped<section::Facts> {
+    each(Kind::Classes, objects, |section: wire::Section, out, facts: &mut section::Facts| {
+        let Some(class) = section::class(&section, context, &mut out.notes) else { return };
+        facts.learn(&section, context);
+        match course::synthetic(&section, &class, context) {
+            Some(course) => out.upsert(course),
+            // It may have stood for a course until now; no event tells.
+            None => {
+                if let Some(sourced_id) = course::synthetic_id(&class.sourced_id) {
+                    let location = out.location().clone();
+                    out.push(Item::Delete(Deletion { kind: Kind::Courses, sourced_id, modified_ms: None, location }));
+                }
+            }
+        }
+        let enrollments = section::enrollments(&section, &class);
+        let (class_id, location) = (class.sourced_id.clone(), out.location().clone());
+        out.upsert(class);
+        out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location }));
+    })
+}
+
+/// Classes, each with its enrollments behind it.
+pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section::Facts> {
+    each(Kind::Classes, objects, |section: wire::Section, out, facts: &mut section::Facts| {
+        let Some(class) = section::class(&section, context, &mut out.notes) else { return };
+        facts.learn(&section, context);
+        if let Some(course) = course::synthetic(&section, &class, context) {
+            out.upsert(course);
+        }
+        let enrollments = section::enrollments(&section, &class);
+        out.upsert(class);
+        for enrollment in enrollments {
+            out.upsert(enrollment);
+        }
+    })
+}
+
+pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<()> {
+    each(Kind::Users, objects, |user: wire::User, out, ()| {
+        let Some(person) = user::user(&user, context, &mut out.notes) else { return };
+        // Contacts speak for themselves and for their students; nobody else does.
+        if context.contacts.is_none() && user.roles.student.is_some() {
+            out.upsert_without_agents(person.user);
+        } else {
+            out.upsert(person.user);
+        }
+        if let Some(demographics) = person.demographics {
+            out.upsert(demographics);
+        }
+    })
+}
+
+/// Who is a contact of which student, and nothing else.
+pub(crate) fn contacts(objects: &[Object]) -> Mapped<Vec<(SourcedId, SourcedId)>> {
+    let mut mapped = each(Kind::Users, objects, |user: wire::User, _, pairs: &mut Vec<_>| {
+        if let (Some(contact), Some(role)) = (user.id.id(), &user.roles.contact) {
+            pairs.extend(user::students_of(role, &contact).map(|student| (student, contact.clone())));
+        }
+    });
+    // What is wrong with a user is said once, where all users are read.
+    mapped.items.clear();
+    mapped
+}

@@ -1,0 +1,459 @@
+//! One pull under way: everything, or what events tell.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rollcall_adapters_http::RedactedUrl;
+use rollcall_domain::entities::Org;
+use rollcall_domain::ports::{Coverage, Deletion, Item, OwnedChange, PullRequest, PullSummary, Upsert};
+use rollcall_domain::{Encoder, Kind, Location, PerKind, SourcedId};
+use tokio::task::spawn_blocking;
+
+use crate::client::{Client, Collection, Mapped, Object, is_gone};
+use crate::cursor::Memory;
+use crate::error::CleverError;
+use crate::events::{self, Change, Changes, Drained, Newest};
+use crate::mapping::course::synthetic_id;
+use crate::mapping::session::{self, Placed};
+use crate::mapping::{Contacts, Context, Years, org, page, section};
+use crate::output::Output;
+use crate::wire;
+
+/// How many courses may have to be asked for one by one before reading everything is the better way.
+const MAX_COURSES: usize = 200;
+
+/// The district as Clever describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) id: SourcedId,
+    pub(crate) district: wire::District,
+    pub(crate) location: Location,
+    pub(crate) date: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Asks for the district of the token.
+    pub(crate) async fn ask(client: &Client, expected: Option<&str>) -> Result<Self, CleverError> {
+        let url = client.session.url("districts", &[]);
+        let place = RedactedUrl::new(&url);
+        let page = client.page(&url).await?;
+        let [object] = page.objects.as_slice() else {
+            return Err(CleverError::NoDistrict { url: place, found: page.objects.len() });
+        };
+        let none = || CleverError::NoDistrict { url: place.clone(), found: 0 };
+        let district: wire::District = serde_json::from_str(object.get()).map_err(|_| none())?;
+        let id = district.id.id().ok_or_else(none)?;
+        if let Some(expected) = expected.filter(|expected| *expected != id.as_str()) {
+            return Err(CleverError::OtherDistrict { expected: expected.to_owned(), found: id.to_string() });
+        }
+        let location = Location::index(&Arc::from(place.to_string()), 0);
+        Ok(Self { id, district, location, date: page.date })
+    }
+
+    /// Why nothing is to be read of the district now, if so. One in trouble is an error.
+    pub(crate) fn standstill(&self) -> Result<Option<String>, CleverError> {
+        match self.district.state.as_deref() {
+            Some("paused") => {
+                let until = self.district.pause_end.as_deref().map(|end| format!(" until {end}")).unwrap_or_default();
+                Ok(Some(format!("Clever reports the district as paused{until}: nothing was read, and nothing changes")))
+            }
+            Some(state @ ("error" | "pending")) => Err(CleverError::District {
+                state: state.to_owned(),
+                message: self.district.error.as_deref().map(str::to_owned),
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// The school year that the district is in: that of its last sync, so that equal answers give equal records.
+    fn year(&self, now: Timestamp) -> u16 {
+        let moment = events::last_sync(&self.district).unwrap_or(now);
+        session::year_of(moment.to_zoned(TimeZone::UTC).date())
+    }
+
+    fn org(&self) -> Org {
+        org::district(&self.district, &self.id)
+    }
+}
+
+/// One pull.
+pub(crate) struct Pull<'s> {
+    pub(crate) client: &'s Client,
+    pub(crate) expected: Option<&'s str>,
+    pub(crate) request: &'s PullRequest,
+    pub(crate) began: Timestamp,
+    pub(crate) output: Output,
+}
+
+impl Pull<'_> {
+    fn nothing(&self, note: String) -> PullSummary {
+        PullSummary {
+            cursor: self.request.cursor.clone(),
+            nothing_new: true,
+            note: Some(note),
+            ..PullSummary::default()
+        }
+    }
+
+    fn coverage(&self, covered: Coverage) -> PerKind<Coverage> {
+        PerKind::from_fn(|kind| match kind {
+            Kind::Demographics if !self.request.demographics => Coverage::Absent,
+            _ => covered,
+        })
+    }
+
+    // -- everything -----------------------------------------------------------------------------------------------------
+
+    /// Reads everything.
+    pub(crate) async fn full(mut self, why: &str) -> Result<PullSummary, CleverError> {
+        // Before anything else: whatever happens from here on will be among the events of the next pull.
+        let newest = events::newest(self.client).await?;
+        let identity = Identity::ask(self.client, self.expected).await?;
+        if let Some(note) = identity.standstill()? {
+            return Ok(self.nothing(note));
+        }
+        self.push_district(&identity).await?;
+        let context = Context {
+            district: identity.id.clone(),
+            years: Arc::default(),
+            contacts: None,
+            demographics: self.request.demographics,
+        };
+        self.read("schools", &[], &context, page::schools).await?;
+
+        // A student's record names the contacts, which only they state. Who they are has to be known before the students.
+        let pairs = self.contacts().await?;
+        let context = Context { contacts: Some(Arc::new(Contacts::new(pairs))), ..context };
+        self.read("users", &[], &context, page::users).await?;
+
+        let terms = self.terms().await?;
+        let current = identity.year(self.began);
+        let place = self.place("terms");
+        let sessions = session::sessions(&terms, &identity.id, current, false, &place);
+        let pushed = upserts(&sessions.items);
+        self.output.push(sessions.items).await?;
+        let context = Context { years: Arc::new(sessions.years), contacts: None, ..context };
+
+        let facts = self.read("sections", &[], &context, page::sections).await?;
+        if facts.without_term {
+            let mut more = session::sessions(&terms, &identity.id, current, true, &place).items;
+            more.retain(|item| matches!(item, Item::Upsert(upsert) if !pushed.contains(upsert.record().sourced_id())));
+            self.output.push(more).await?;
+        }
+        let years = Arc::new(facts.course_years);
+        self.read("courses", &[], &context, move |context, objects| page::courses(context, &years, objects)).await?;
+
+        let memory = Memory {
+            events: newest != Newest::Off,
+            event: match newest {
+                Newest::Event(id) => Some(id),
+                Newest::Off | Newest::None => None,
+            },
+            as_of: self.began,
+            full: self.began,
+            sync: events::last_sync(&identity.district),
+            unconfirmed: None,
+            default_session: facts.without_term,
+            demographics: self.request.demographics,
+        };
+        Ok(PullSummary {
+            coverage: self.coverage(Coverage::Snapshot),
+            cursor: Some(memory.into_cursor()?),
+            note: Some(format!("{}: everything was read, because {why}", identity.name())),
+            ..PullSummary::default()
+        })
+    }
+
+    async fn push_district(&mut self, identity: &Identity) -> Result<(), CleverError> {
+        let location = identity.location.clone();
+        let upsert = Upsert::new(identity.org().into(), None, location, &mut Encoder::default());
+        self.output.push(vec![Item::Upsert(upsert)]).await
+    }
+
+    /// Reads a list to its end and hands over what it maps to. What the pages tell beside that is gathered.
+    async fn read<T, F>(
+        &mut self,
+        path: &str,
+        query: &[(&str, &str)],
+        context: &Context,
+        map: F,
+    ) -> Result<T, CleverError>
+    where
+        T: Gather + Send + 'static,
+        F: Fn(&Context, &[Object]) -> Mapped<T> + Clone + Send + 'static,
+    {
+        let mut list = Collection::new(self.client, path, query);
+        let mut gathered = T::default();
+        let context = context.clone();
+        let map = move |objects: &[Object]| map(&context, objects);
+        while let Some(page) = list.next(map.clone()).await? {
+            gathered.gather(page.facts);
+            self.output.push(page.items).await?;
+        }
+        Ok(gathered)
+    }
+
+    async fn contacts(&mut self) -> Result<Vec<(SourcedId, SourcedId)>, CleverError> {
+        let mut list = Collection::new(self.client, "users", &[("role", "contact")]);
+        let mut pairs = Vec::new();
+        while let Some(page) = list.next(page::contacts).await? {
+            pairs.extend(page.facts);
+        }
+        Ok(pairs)
+    }
+
+    async fn terms(&mut self) -> Result<Vec<Placed>, CleverError> {
+        let mut list = Collection::new(self.client, "terms", &[]);
+        let mut terms = Vec::new();
+        while let Some(page) = list.next(page::terms).await? {
+            terms.extend(page.facts);
+            self.output.push(page.items).await?;
+        }
+        // A term that came on two pages is one term.
+        let mut seen = HashSet::new();
+        terms.reverse();
+        terms.retain(|placed: &Placed| seen.insert(placed.id.clone()));
+        terms.reverse();
+        Ok(terms)
+    }
+
+    fn place(&self, path: &str) -> Location {
+        Location::whole(&Arc::from(RedactedUrl::new(&self.client.session.url(path, &[])).to_string()))
+    }
+
+    // -- what events tell -------------------------------------------------------------------------------------------------
+
+    /// Reads what changed since the last pull. If the events cannot be relied upon, everything is read.
+    pub(crate) async fn changes(mut self, known: Memory) -> Result<PullSummary, CleverError> {
+        let identity = Identity::ask(self.client, self.expected).await?;
+        if let Some(note) = identity.standstill()? {
+            return Ok(self.nothing(note));
+        }
+        let changes = match events::drain(self.client, known.event.as_deref()).await? {
+            Drained::Changes(changes) => *changes,
+            Drained::Unusable(reason) => return self.full(&reason).await,
+        };
+        let sync = events::last_sync(&identity.district);
+        let mut memory = Memory {
+            event: changes.last.clone(),
+            as_of: self.began,
+            sync: known.sync.max(changes.sync),
+            demographics: self.request.demographics,
+            ..known.clone()
+        };
+        if memory.lost_events(sync, self.began) {
+            let why = "the district has synced and no event told of it: events are switched off, or were lost";
+            return self.full(why).await;
+        }
+        let is_unaccounted = |sync: &Timestamp| memory.sync.is_none_or(|known| *sync > known);
+        memory.unconfirmed = known.unconfirmed.filter(is_unaccounted).or(sync.filter(is_unaccounted));
+        let current = identity.year(self.began);
+        if known.sync.is_some_and(|sync| session::year_of(sync.to_zoned(TimeZone::UTC).date()) != current) {
+            return self.full("a school year began").await;
+        }
+        let touched: BTreeSet<_> = changes.touched_courses.iter().chain(changes.courses.keys()).cloned().collect();
+        if touched.len() > MAX_COURSES {
+            return self.full(&format!("more than {MAX_COURSES} courses changed")).await;
+        }
+
+        let events = changes.events;
+        let skipped = changes.skipped.iter().cloned().collect();
+        let coverage = self.apply(&identity, current, &mut memory, changes, &touched).await?;
+        let note = match events {
+            0 => "no event since the last pull".to_owned(),
+            1 => "1 event since the last pull".to_owned(),
+            events => format!("{events} events since the last pull"),
+        };
+        Ok(PullSummary {
+            coverage,
+            cursor: Some(memory.into_cursor()?),
+            note: Some(format!("{}: {note}", identity.name())),
+            skipped,
+            ..PullSummary::default()
+        })
+    }
+
+    async fn apply(
+        &mut self,
+        identity: &Identity,
+        current: u16,
+        memory: &mut Memory,
+        changes: Changes,
+        touched: &BTreeSet<SourcedId>,
+    ) -> Result<PerKind<Coverage>, CleverError> {
+        let mut coverage = self.coverage(Coverage::Delta);
+        let Changes { schools, mut courses, sections, users, terms: terms_changed, students_before, events, .. } =
+            changes;
+        if events > 0 {
+            self.push_district(identity).await?;
+        }
+        let mut context = Context {
+            district: identity.id.clone(),
+            years: Arc::new(Years { current, ..Years::default() }),
+            contacts: None,
+            demographics: self.request.demographics,
+        };
+        self.take(Kind::Orgs, schools, &context, page::schools).await?;
+        let links = links(&users, &students_before);
+        self.take(Kind::Users, users, &context, page::users).await?;
+
+        let mut terms = Vec::new();
+        if terms_changed || !sections.is_empty() || !touched.is_empty() {
+            terms = self.terms().await?;
+            let sessions = session::sessions(&terms, &identity.id, current, false, &self.place("terms"));
+            context.years = Arc::new(sessions.years);
+        }
+        let gone: Vec<_> = sections.iter().filter(|(_, change)| change.is_deleted).map(|(id, _)| id.clone()).collect();
+        let facts = self.take(Kind::Classes, sections, &context, page::changed_sections).await?;
+        // A section that is gone may have stood for a course.
+        let place = self.place("events");
+        let synthetic = gone.iter().filter_map(synthetic_id).map(|id| deletion(Kind::Courses, id, &place)).collect();
+        self.output.push(synthetic).await?;
+        let without_term = facts.without_term && !memory.default_session;
+        if terms_changed || without_term {
+            memory.default_session |= facts.without_term;
+            let place = self.place("terms");
+            let sessions = session::sessions(&terms, &identity.id, current, memory.default_session, &place);
+            self.output.push(sessions.items).await?;
+            // Years come and go with their terms: all of them are stated, which is little.
+            coverage[Kind::AcademicSessions] = Coverage::Snapshot;
+        }
+
+        let mut years = HashMap::new();
+        for id in touched {
+            if courses.get(id).is_some_and(|change| change.is_deleted) {
+                continue;
+            }
+            let Some(year) = self.year_of_course(id, &context).await? else { continue };
+            years.extend(year.map(|year| (id.clone(), year)));
+            if !courses.contains_key(id)
+                && let Some(raw) = self.client.single(&format!("courses/{id}")).await?
+            {
+                let object = Object { raw, location: self.place("courses") };
+                courses.insert(id.clone(), Change { object, is_deleted: false, was_created: false });
+            }
+        }
+        let years = Arc::new(years);
+        let map = move |context: &Context, objects: &[Object]| page::courses(context, &years, objects);
+        self.take(Kind::Courses, courses, &context, map).await?;
+        self.output.push(links).await?;
+        Ok(coverage)
+    }
+
+    /// The latest year of a course's sections, if it has any; nothing at all if the course is not shared.
+    async fn year_of_course(&mut self, id: &SourcedId, context: &Context) -> Result<Option<Option<u16>>, CleverError> {
+        let mut list = Collection::new(self.client, &format!("courses/{id}/sections"), &[]);
+        let mut year = None;
+        loop {
+            let (context, id) = (context.clone(), id.clone());
+            let learn = move |objects: &[Object]| {
+                page::each(Kind::Classes, objects, |mut section: wire::Section, _, facts: &mut section::Facts| {
+                    section.course = wire::Str(Some(id.as_str().into()));
+                    facts.learn(&section, &context);
+                })
+            };
+            match list.next(learn).await {
+                Ok(Some(page)) => year = year.max(page.facts.course_years.into_values().max()),
+                Ok(None) => return Ok(Some(year)),
+                Err(CleverError::Http(error)) if is_gone(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Hands over what changed of a kind.
+    async fn take<T, F>(
+        &mut self,
+        kind: Kind,
+        changes: BTreeMap<SourcedId, Change>,
+        context: &Context,
+        map: F,
+    ) -> Result<T, CleverError>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&Context, &[Object]) -> Mapped<T> + Send + 'static,
+    {
+        let mut deletions = Vec::new();
+        let mut objects = Vec::new();
+        for (id, change) in changes {
+            if change.is_deleted {
+                deletions.push(deletion(kind, id, &change.object.location));
+            } else {
+                objects.push(change.object);
+            }
+        }
+        let context = context.clone();
+        let mapped = spawn_blocking(move || map(&context, &objects)).await?;
+        self.output.push(mapped.items).await?;
+        self.output.push(deletions).await?;
+        Ok(mapped.facts)
+    }
+}
+
+impl Identity {
+    /// The district's name, or its id.
+    pub(crate) fn name(&self) -> &str {
+        self.district.name.as_deref().unwrap_or(self.id.as_str())
+    }
+}
+
+/// What pages tell beside their records.
+pub(crate) trait Gather: Default {
+    fn gather(&mut self, other: Self);
+}
+
+impl Gather for () {
+    fn gather(&mut self, (): Self) {}
+}
+
+impl Gather for section::Facts {
+    fn gather(&mut self, other: Self) {
+        self.merge(other);
+    }
+}
+
+fn upserts(items: &[Item]) -> HashSet<SourcedId> {
+    items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Upsert(upsert) => Some(upsert.record().sourced_id().clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn deletion(kind: Kind, sourced_id: SourcedId, location: &Location) -> Item {
+    Item::Delete(Deletion { kind, sourced_id, modified_ms: None, location: location.clone() })
+}
+
+/// What changed contacts mean for their students: one agent more, or one less.
+fn links(users: &BTreeMap<SourcedId, Change>, before: &HashMap<SourcedId, BTreeSet<SourcedId>>) -> Vec<Item> {
+    let mut links = Vec::new();
+    for (contact, change) in users {
+        let was = before.get(contact);
+        if !change.was_created && was.is_none() {
+            continue;
+        }
+        let mut is = BTreeSet::new();
+        if !change.is_deleted
+            && let Ok(user) = serde_json::from_str::<wire::User>(change.object.raw.get())
+            && let Some(role) = &user.roles.contact
+        {
+            is.extend(crate::mapping::user::students_of(role, contact));
+        }
+        let location = || change.object.location.clone();
+        let gone = was.into_iter().flatten().filter(|student| !is.contains(*student)).map(|student| {
+            OwnedChange::AgentGone { user: student.clone(), agent: contact.clone(), location: location() }
+        });
+        links.extend(gone.map(Item::Owned));
+        let there = is.iter().map(|student| OwnedChange::Agent {
+            user: student.clone(),
+            agent: contact.clone(),
+            location: location(),
+        });
+        links.extend(there.map(Item::Owned));
+    }
+    links
+}

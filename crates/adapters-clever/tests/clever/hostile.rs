@@ -1,0 +1,163 @@
+//! Upstreams that are broken, slow, moving or not what they seem (R6).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rollcall_domain::ports::{PullRequest, SourceFailure};
+use serde_json::json;
+use wiremock::ResponseTemplate;
+
+use crate::harness::{Clever, not_found, request};
+
+/// The code with which a pull fails if requests for a list are answered in this way.
+async fn code_if(
+    list: &'static str,
+    answer: impl Fn(usize) -> Option<ResponseTemplate> + Send + Sync + 'static,
+) -> String {
+    let clever = Clever::fixture().await;
+    clever.script(move |asked, _| (asked.path == list).then(|| answer(asked.before)).flatten());
+    match clever.try_pull(request(None)).await {
+        Ok(_) => "none".to_owned(),
+        Err(error) => {
+            assert!(!error.message.contains("Ångström"), "{}", error.message);
+            error.code
+        }
+    }
+}
+
+#[tokio::test]
+async fn r6_no_broken_answer_is_taken_for_a_roster() {
+    let ok = |body: &str| ResponseTemplate::new(200).set_body_raw(body.to_owned(), "application/json");
+    let page = "{\"data\": [{\"data\": {\"id\": \"1\", \"name\": {\"last\": \"Ångström\"}}}]";
+    for (what, answer, code) in [
+        ("an empty 429", ResponseTemplate::new(429), "rate_limited"),
+        ("a page for people", not_found("sections"), "not_found"),
+        ("a login page", ResponseTemplate::new(200).set_body_raw("<!DOCTYPE html><p>Log in", "text/html"), "not_json"),
+        ("no list", ok("{\"links\": []}"), "json.unexpected"),
+        ("a list that is none", ok("{\"data\": {\"id\": \"1\"}}"), "json.unexpected"),
+        ("null", ok("{\"data\": null}"), "json.unexpected"),
+        ("half a page", ok(page), "truncated"),
+        ("an empty body", ok(""), "truncated"),
+        ("no service", ResponseTemplate::new(503), "server_error"),
+        (
+            "not in the token's scopes",
+            ResponseTemplate::new(403).set_body_json(json!({"message": "Resource not in token's scopes"})),
+            "forbidden",
+        ),
+        (
+            "a redirect",
+            ResponseTemplate::new(302).append_header("location", "https://elsewhere.example.org/"),
+            "redirect",
+        ),
+    ] {
+        for list in ["sections", "users"] {
+            let answer = answer.clone();
+            assert_eq!(code_if(list, move |_| Some(answer.clone())).await, code, "{what} instead of {list}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for() {
+    let ok = |body: &str| ResponseTemplate::new(200).set_body_raw(body.to_owned(), "application/json");
+    for answer in [ResponseTemplate::new(429), ResponseTemplate::new(502), ok("{\"data\": [{"), ok("{\"links\": []}")] {
+        let once = move |before| (before == 0).then(|| answer.clone());
+        assert_eq!(code_if("sections", once).await, "none");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_repeats_what_came_is_asked_for_again_and_then_refused() {
+    for (times, expected) in [(1, None), (usize::MAX, Some("page.repeated"))] {
+        let clever = Clever::fixture().await;
+        clever.behaviour.lock().unwrap().cap = 3;
+        let repeated = AtomicUsize::new(0);
+        clever.script(move |asked, behaviour| {
+            let is_second = asked.path == "users"
+                && !asked.query.contains_key("role")
+                && asked.query.contains_key("starting_after");
+            if !is_second || repeated.fetch_add(1, Ordering::Relaxed) >= times {
+                return None;
+            }
+            // As if `starting_after` were not there.
+            let mut asked_anew = crate::harness::Asked {
+                path: asked.path.clone(),
+                query: asked.query.clone(),
+                before: asked.before,
+                authorization: asked.authorization.clone(),
+            };
+            asked_anew.query.remove("starting_after");
+            Some(behaviour.honest(&asked_anew))
+        });
+        let outcome = clever.try_pull(request(None)).await;
+        match expected {
+            None => assert_eq!(outcome.unwrap().of(rollcall_domain::Kind::Users).len(), 9),
+            Some(code) => {
+                let error = outcome.unwrap_err();
+                assert_eq!((error.code.as_str(), error.failure), (code, SourceFailure::Temporary));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn links_that_lead_elsewhere_or_to_themselves_are_not_followed() {
+    for (uri, code) in [
+        ("https://evil.example.org/v3.1/sections?starting_after=1", "foreign_server"),
+        ("//evil.example.org/v3.1/sections", "foreign_server"),
+        ("/v3.1/sections?limit=1000", "page.repeated"),
+        ("http://[half/an/address", "json.unexpected"),
+    ] {
+        let body = json!({"data": [], "links": [{"rel": "next", "uri": uri}]});
+        let answer = move |_| Some(ResponseTemplate::new(200).set_body_json(body.clone()));
+        assert_eq!(code_if("sections", answer).await, code, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_in_the_middle_is_held_against_clevers_own_count() {
+    let clever = Clever::fixture().await;
+    clever.behaviour.lock().unwrap().cap = 3;
+    clever.script(|asked, _| {
+        let is_late =
+            asked.path == "users" && asked.query.get("starting_after").is_some_and(|after| after.as_str() > "5faac8b7");
+        (is_late && !asked.query.contains_key("role"))
+            .then(|| ResponseTemplate::new(200).set_body_json(json!({"data": [], "links": []})))
+    });
+    let error = clever.try_pull(request(None)).await.unwrap_err();
+    assert_eq!(error.code, "pull.short");
+    assert!(error.message.contains("came to 3 records, and Clever counts 9"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_last_page_that_is_empty_is_an_end() {
+    let clever = Clever::fixture().await;
+    clever.script(|asked, _| {
+        if asked.path != "schools" || asked.query.contains_key("count") {
+            return None;
+        }
+        let first = !asked.query.contains_key("starting_after");
+        let data = if first { json!([{"data": {"id": "58da8c58155b940248000001", "name": "Hillside"}}, {"data": {"id": "58da8c58155b940248000002", "name": "Lakeside"}}]) } else { json!([]) };
+        let links = if first { json!([{"rel": "next", "uri": "/v3.1/schools?starting_after=58da8c58155b940248000002"}]) } else { json!([]) };
+        Some(ResponseTemplate::new(200).set_body_json(json!({"data": data, "links": links})))
+    });
+    let pulled = clever.pull().await;
+    assert_eq!(pulled.of(rollcall_domain::Kind::Orgs).len(), 3);
+}
+
+#[tokio::test]
+async fn a_token_of_no_district_or_of_several_is_refused() {
+    for districts in
+        [json!([]), json!([{"data": {"id": "1"}}, {"data": {"id": "2"}}]), json!([{"data": {"name": "No id"}}])]
+    {
+        let answer = move |_| Some(ResponseTemplate::new(200).set_body_json(json!({"data": districts, "links": []})));
+        assert_eq!(code_if("districts", answer).await, "district.other");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_sort_is_refused() {
+    let clever = Clever::fixture().await;
+    let cursor = Some(rollcall_domain::ports::Cursor("2026-01-01".to_owned()));
+    let error = clever.try_pull(PullRequest { cursor, ..request(None) }).await.unwrap_err();
+    assert_eq!(error.code, "cursor.invalid");
+}

@@ -834,30 +834,31 @@ impl<'a> Session<'a> {
     /// The ids of the stored records that the run has not heard of and whose entries are `wanted`: the table knows only
     /// hashes.
     pub(super) async fn unheard_of(
-        &self,
+        &mut self,
         kind: Kind,
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<SourcedId>, Failure> {
-        let Some(table) = self.table(kind) else { return Ok(Vec::new()) };
-        let is_wanted = |id: &SourcedId| self.entry(kind, id).is_some_and(&wanted);
+        let (store, first) = (self.store, self.first_ids[kind]);
+        let table = self.table_mut(kind);
         let expected = table.iter().filter(|entry| wanted(entry)).count();
-        let mut ids = Vec::with_capacity(expected);
+        let mut internal = Vec::new();
         if expected <= LOOKED_UP {
             let distances = table.iter().filter(|entry| wanted(entry)).filter_map(Entry::position);
-            let first = self.first_ids[kind];
-            let mut internal: Vec<_> = distances.filter_map(|distance| first.checked_add_unsigned(distance)).collect();
+            internal.extend(distances.filter_map(|distance| first.checked_add_unsigned(distance)));
             internal.sort_unstable();
-            for chunk in internal.chunks(LOOK_UP_BATCH) {
-                let found = self.store.sourced_ids(self.source, kind, chunk).await?;
-                ids.extend(found.into_iter().filter(is_wanted));
-            }
+        }
+        let mut ids = Vec::with_capacity(expected);
+        for chunk in internal.chunks(LOOK_UP_BATCH) {
+            let found = store.sourced_ids(self.source, kind, chunk).await?;
+            ids.extend(found.into_iter().filter(|id| self.entry(kind, id).is_some_and(&wanted)));
         }
         if ids.len() < expected {
             // Too many to ask for one by one, or too far apart to have been noted.
             ids.clear();
-            let mut pages = self.store.fingerprints(self.source, kind);
+            let mut pages = store.fingerprints(self.source, kind);
             while let Some(page) = pages.next().await {
-                ids.extend(page?.into_iter().map(|stored| stored.sourced_id).filter(is_wanted));
+                let found = page?.into_iter().map(|stored| stored.sourced_id);
+                ids.extend(found.filter(|id| self.entry(kind, id).is_some_and(&wanted)));
             }
         }
         Ok(ids)

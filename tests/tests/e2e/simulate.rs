@@ -140,6 +140,7 @@ fn a_package_is_served_in_its_own_version() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the simulator's clock is compared with the machine's")]
 fn a_simulated_clever_says_how_to_reach_its_districts() {
     let place = Place::new(Engine::Sqlite);
     let running = Running::start(&place, "clever --students 60 --seed 3 --districts 2 --days-ago 40");

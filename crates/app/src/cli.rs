@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollcall_adapters_oneroster::export::ExportVersion;
 use rollcall_adapters_oneroster::{PackageMode, SlashDates, TextEncoding};
 use rollcall_vendor_sim::auth::ClientAuth;
+use rollcall_vendor_sim::clever::CleverQuirk;
 use rollcall_vendor_sim::oneroster::Quirk;
 use secrecy::SecretString;
 
@@ -392,6 +393,130 @@ pub(crate) struct Generate {
 pub(crate) enum Simulate {
     /// A student information system that serves OneRoster over REST
     Oneroster(SimulateOneRoster),
+    /// Clever: districts with the Data API and the Events API
+    Clever(SimulateClever),
+}
+
+/// The district that a simulated vendor serves.
+#[derive(Debug, Args)]
+pub(crate) struct SimulatedDistrict {
+    /// How many students; the district is the one that `generate` writes with the same numbers
+    #[arg(long, value_name = "N")]
+    pub(crate) students: u32,
+
+    /// The number that decides all names and timetables; further districts have the numbers after it
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// How many times the district has changed since it began
+    #[arg(long, value_name = "G", default_value_t = 0)]
+    pub(crate) generation: u32,
+
+    /// How much of the district changes from one generation to the next
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = share)]
+    pub(crate) churn: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When it listens it prints one line of JSON: {\"base_url\": …, \"config\": …}; `config` is a `[[source]]` for `rollcall.toml`.
+Ctrl-C stops it. While it runs:
+
+  curl -X POST http://127.0.0.1:8091/_sim/advance -d '{\"churn\": 0.01}'
+  curl -X POST http://127.0.0.1:8091/_sim/district -d '{\"state\": \"paused\"}'
+  curl -X POST http://127.0.0.1:8091/_sim/fault -d '{\"kind\": \"rate_limited\", \"times\": 2}'
+  curl http://127.0.0.1:8091/_sim/status
+
+Examples:
+  rollcall simulate clever --students 2000 --seed 7
+  rollcall simulate clever --students 2000 --districts 3 --api-version 3.0
+  rollcall simulate clever --students 2000 --auth district-token --quirk no-events")]
+pub(crate) struct SimulateClever {
+    /// Where to listen; port 0 takes any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8091")]
+    pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) district: SimulatedDistrict,
+
+    /// How many districts are connected, each of so many students
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) districts: u32,
+
+    /// The version of the API
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
+    pub(crate) api_version: SimulatedApiVersion,
+
+    /// How clients show who they are
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t)]
+    pub(crate) auth: SimulatedCleverAuth,
+
+    /// The client id
+    #[arg(long, value_name = "ID", default_value = "rollcall")]
+    pub(crate) client_id: String,
+
+    /// A file with the client secret or token [default: a new one, in a file that the source names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// How many requests a token may make in a minute
+    #[arg(long, value_name = "N", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate_limit: u32,
+
+    /// How many days events are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub(crate) event_retention: u16,
+
+    /// How many days ago it is where the server is: what happens there has that time
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub(crate) days_ago: u16,
+
+    /// What was not agreed upon with Clever, or what the server does not do
+    #[arg(long, value_name = "QUIRK", value_enum, value_delimiter = ',')]
+    pub(crate) quirk: Vec<SimulatedCleverQuirk>,
+}
+
+/// A version of Clever's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SimulatedApiVersion {
+    /// v3.0
+    #[value(name = "3.0")]
+    V3p0,
+    /// v3.1, which says more of students
+    #[default]
+    #[value(name = "3.1")]
+    V3p1,
+}
+
+/// How clients of a simulated Clever show who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SimulatedCleverAuth {
+    /// With the application's id and secret, for which there are tokens of all districts
+    #[default]
+    Application,
+    /// With the token of the first district
+    DistrictToken,
+}
+
+/// What a simulated Clever does not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulatedCleverQuirk {
+    /// Events are switched off
+    NoEvents,
+    /// Tokens are for logins only
+    SsoOnly,
+    /// `ending_before=last` is answered with 400
+    NoLast,
+}
+
+impl From<SimulatedCleverQuirk> for CleverQuirk {
+    fn from(quirk: SimulatedCleverQuirk) -> Self {
+        match quirk {
+            SimulatedCleverQuirk::NoEvents => Self::NoEvents,
+            SimulatedCleverQuirk::SsoOnly => Self::SsoOnly,
+            SimulatedCleverQuirk::NoLast => Self::NoLast,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

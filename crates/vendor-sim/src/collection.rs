@@ -66,6 +66,16 @@ pub(crate) struct Stored<'a> {
     pub(crate) stamp: &'a Stamp,
 }
 
+/// What became of one record: it is new, says something else, or is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    /// The id, escaped for JSON.
+    pub(crate) id: &'a [u8],
+    pub(crate) before: Option<Stored<'a>>,
+    /// The members from now on.
+    pub(crate) after: Option<&'a [u8]>,
+}
+
 /// How many records of a kind a step changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Changes {
@@ -130,11 +140,13 @@ impl Collection {
 
     /// The record at a place in the order of ids.
     pub(crate) fn get(&self, place: usize) -> Stored<'_> {
-        let entry = &self.entries[place];
-        let members = entry.at + entry.id as usize;
+        self.stored(&self.entries[place])
+    }
+
+    fn stored(&self, entry: &Entry) -> Stored<'_> {
         Stored {
             id: id_of(&self.bytes, entry),
-            members: &self.bytes[members..members + entry.members as usize],
+            members: members_of(&self.bytes, entry),
             stamp: &self.stamps[entry.stamp as usize],
         }
     }
@@ -151,7 +163,19 @@ impl Collection {
     /// What becomes of the collection when the roster is `next`, all of whose records were stamped at the time `now`.
     ///
     /// A record that says what it said keeps its stamp; one that is gone stays as a tombstone, with its last content.
-    pub(crate) fn advance(&self, mut next: Self, now: Timestamp) -> (Self, Changes) {
+    pub(crate) fn advance(&self, next: Self, now: Timestamp) -> (Self, Changes) {
+        self.succeed(next, now, true, &mut |_| {})
+    }
+
+    /// Does what [`advance`](Self::advance) does, with or without tombstones, and tells of each step in the order of
+    /// ids.
+    pub(crate) fn succeed(
+        &self,
+        mut next: Self,
+        now: Timestamp,
+        with_tombstones: bool,
+        tell: &mut dyn FnMut(Step<'_>),
+    ) -> (Self, Changes) {
         let mut changes = Changes::default();
         let offset = number(next.stamps.len());
         next.stamps.extend(self.stamps.iter().cloned());
@@ -171,6 +195,11 @@ impl Collection {
                 match id_of(&next.bytes, entry).cmp(id) {
                     Ordering::Less => {
                         changes.created += 1;
+                        tell(Step {
+                            id: id_of(&next.bytes, entry),
+                            before: None,
+                            after: Some(members_of(&next.bytes, entry)),
+                        });
                         later.next();
                     }
                     Ordering::Equal => {
@@ -182,19 +211,33 @@ impl Collection {
             }
             let deleted = self.is_deleted(before);
             match found {
-                Some(_) if deleted => changes.created += 1,
+                Some(entry) if deleted => {
+                    changes.created += 1;
+                    tell(Step { id, before: None, after: Some(members_of(&next.bytes, entry)) });
+                }
                 Some(entry) if members_of(&next.bytes, entry) == members_of(&self.bytes, before) => {
                     entry.stamp = offset + before.stamp;
                 }
-                Some(_) => changes.updated += 1,
+                Some(entry) => {
+                    changes.updated += 1;
+                    tell(Step { id, before: Some(self.stored(before)), after: Some(members_of(&next.bytes, entry)) });
+                }
                 None => {
                     let stamp = if deleted { offset + before.stamp } else { tombstone };
-                    changes.deleted += usize::from(!deleted);
-                    gone.push(Entry { stamp, ..*before });
+                    if !deleted {
+                        changes.deleted += 1;
+                        tell(Step { id, before: Some(self.stored(before)), after: None });
+                    }
+                    if with_tombstones {
+                        gone.push(Entry { stamp, ..*before });
+                    }
                 }
             }
         }
-        changes.created += later.count();
+        for entry in later {
+            changes.created += 1;
+            tell(Step { id: id_of(&next.bytes, entry), before: None, after: Some(members_of(&next.bytes, entry)) });
+        }
         for entry in gone {
             let at = next.bytes.len();
             let end = entry.at + entry.id as usize + entry.members as usize;

@@ -1,5 +1,6 @@
-//! The simulated vendor, as a program.
+//! The simulated vendors, as programs.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +16,7 @@ struct Running {
 
 impl Running {
     fn start(place: &Place, arguments: &str) -> Self {
-        let mut command = place.call("simulate oneroster --listen 127.0.0.1:0").args(arguments).into_command();
+        let mut command = place.call("simulate").args(arguments).args("--listen 127.0.0.1:0").into_command();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -32,12 +33,18 @@ impl Running {
 
     /// Sends a request and returns the whole answer, or what kept it from coming.
     fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
-        let (host, base) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let (_, base) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
+        self.send_to(&format!("/{base}{path}"), method, headers, body)
+    }
+
+    /// Sends a request to a path that is not below the base URL.
+    fn send_to(&self, path: &str, method: &str, headers: &str, body: &str) -> std::io::Result<String> {
+        let (host, _) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host)?;
         let length = body.len();
         write!(
             stream,
-            "{method} /{base}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\
              {headers}\r\n{body}"
         )?;
         let mut answer = String::new();
@@ -69,6 +76,12 @@ impl Drop for Running {
     }
 }
 
+/// The standard alphabet, padded: RFC 4648 section 4.
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
 fn json_of(answer: &str) -> Value {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
@@ -77,7 +90,7 @@ fn json_of(answer: &str) -> Value {
 #[test]
 fn a_simulated_vendor_says_where_it_is_and_ends_on_ctrl_c() {
     let place = Place::new(Engine::Sqlite);
-    let running = Running::start(&place, "--students 60 --seed 3 --version 1.1 --auth bearer");
+    let running = Running::start(&place, "oneroster --students 60 --seed 3 --version 1.1 --auth bearer");
     assert!(running.base_url().ends_with("/ims/oneroster/v1p1"));
     let source = running.config()["source"][0].clone();
     assert_eq!(source["base_url"].as_str(), Some(running.base_url()));
@@ -115,7 +128,7 @@ fn a_package_is_served_in_its_own_version() {
     let place = Place::new(Engine::Sqlite);
     Package::small().write(&place.path("small"));
     std::fs::write(place.path("token"), "sesame\n").unwrap();
-    let running = Running::start(&place, "--data small --auth bearer --secret-file token");
+    let running = Running::start(&place, "oneroster --data small --auth bearer --secret-file token");
     let class = json_of(&running.send("GET", "/classes/c1", "Authorization: Bearer sesame\r\n", "").unwrap());
     assert_eq!(class["class"]["title"], "Mathematics 4a");
     assert_eq!(class["class"]["periods"], json!(["1"]));
@@ -124,4 +137,50 @@ fn a_package_is_served_in_its_own_version() {
     assert!(answer.stderr.contains("1.1, not 1.2"), "{}", answer.stderr);
     let _ = place.answer("simulate oneroster --students 5 --auth oauth1").exits(2);
     let _ = place.answer("simulate oneroster --data nowhere").exits(1);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the simulator's clock is compared with the machine's")]
+fn a_simulated_clever_says_how_to_reach_its_districts() {
+    let place = Place::new(Engine::Sqlite);
+    let running = Running::start(&place, "clever --students 60 --seed 3 --districts 2 --days-ago 40");
+    let source = running.config()["source"][0].clone();
+    assert_eq!((source["kind"].as_str(), source["districts"].as_str()), (Some("clever"), Some("all")));
+    assert!(running.base_url().ends_with("/v3.1"));
+    assert_eq!(source["api_url"].as_str().map(|url| format!("{url}/v3.1")).as_deref(), Some(running.base_url()));
+
+    let secret = std::fs::read_to_string(source["client_secret"]["file"].as_str().unwrap()).unwrap();
+    let basic = base64_of(&format!("{}:{secret}", source["client_id"].as_str().unwrap()));
+    let tokens = "/oauth/tokens?owner_type=district";
+    let tokens = json_of(&running.send_to(tokens, "GET", &format!("Authorization: Basic {basic}\r\n"), "").unwrap());
+    let rows = tokens["data"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2);
+    for (row, seed) in rows.iter().zip([3, 4]) {
+        let bearer = format!("Authorization: Bearer {}\r\n", row["access_token"].as_str().unwrap());
+        let schools = json_of(&running.send("GET", "/schools", &bearer, "").unwrap());
+        let written = format!("written-{seed}");
+        let _ = place.answer(&format!("generate {written} --students 60 --seed {seed}")).exits(0);
+        let mut reader = csv::Reader::from_path(place.path(&written).join("orgs.csv")).unwrap();
+        let rows = reader.records().map(Result::unwrap);
+        let written = rows.filter(|row| &row[4] == "school").map(|row| row[0].to_owned()).collect::<BTreeSet<_>>();
+        let served = schools["data"].as_array().unwrap().iter();
+        let served = served.map(|item| item["data"]["sis_id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(served, written);
+        let event = json_of(&running.send("GET", "/events", &bearer, "").unwrap())["data"][0]["data"].clone();
+        let minted = i64::from_str_radix(&event["id"].as_str().unwrap()[..8], 16).unwrap();
+        let age = jiff::Timestamp::now().as_second() - minted;
+        assert!((40..41).contains(&(age / 86_400)), "{age} seconds");
+    }
+    let advanced = json_of(&running.send("POST", "/_sim/advance", "", "{\"churn\": 0.1}").unwrap());
+    assert_eq!(advanced["generation"], 1);
+    let paused = json_of(&running.send_to("/_sim/district", "POST", "", "{\"state\": \"paused\"}").unwrap());
+    assert_eq!(paused["districts"][1]["state"], "paused");
+    assert_eq!(running.interrupt(), Some(0));
+
+    let running = Running::start(&place, "clever --students 60 --auth district-token --api-version 3.0");
+    let source = running.config()["source"][0].clone();
+    let token = std::fs::read_to_string(source["district_token"]["file"].as_str().unwrap()).unwrap();
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let districts = json_of(&running.send("GET", "/districts", &bearer, "").unwrap());
+    assert!(districts["data"][0]["uri"].as_str().unwrap().starts_with("/v3.0/districts/"));
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use jiff::{SignedDuration, Timestamp};
+use rollcall_domain::ports::Clock;
 use rollcall_vendor_sim::auth::{Authentication, OAuth1, OAuth2};
+use rollcall_vendor_sim::clever::{ApiVersion, Clever, CleverCredentials, CleverOptions};
 use rollcall_vendor_sim::oneroster::{History, OneRoster, OneRosterOptions, Package, Version};
 use rollcall_vendor_sim::server::{Announcement, Server, Vendor};
 use rollcall_vendor_sim::{Churn, District, DistrictError};
@@ -14,7 +17,10 @@ use tempfile::TempPath;
 use uuid::Uuid;
 
 use super::Context;
-use crate::cli::{Simulate, SimulateOneRoster, SimulatedAuth};
+use crate::cli::{
+    Simulate, SimulateClever, SimulateOneRoster, SimulatedApiVersion, SimulatedAuth, SimulatedCleverAuth,
+    SimulatedDistrict,
+};
 use crate::clock::SystemClock;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -23,6 +29,7 @@ use crate::progress::Meter;
 pub(super) async fn run(context: &mut Context, arguments: &Simulate) -> Result<Exit> {
     match arguments {
         Simulate::Oneroster(arguments) => oneroster(&mut context.output, arguments).await,
+        Simulate::Clever(arguments) => clever(&mut context.output, arguments).await,
     }
 }
 
@@ -63,6 +70,55 @@ async fn oneroster(output: &mut Output, arguments: &SimulateOneRoster) -> Result
     let announcement = vendor.announcement(&arguments.client_id, &secret.path);
     serve(output, server, Arc::new(vendor), &announcement).await?;
     Ok(Exit::Done)
+}
+
+async fn clever(output: &mut Output, arguments: &SimulateClever) -> Result<Exit> {
+    let histories = histories(&arguments.district, arguments.districts)?;
+    let secret = Secret::of(arguments.secret_file.as_deref())?;
+    let credentials = match arguments.auth {
+        SimulatedCleverAuth::Application => CleverCredentials::Application {
+            client_id: arguments.client_id.clone(),
+            client_secret: secret.value.clone(),
+        },
+        SimulatedCleverAuth::DistrictToken => CleverCredentials::DistrictToken(secret.value.clone()),
+    };
+    let options = CleverOptions {
+        rate_limit: arguments.rate_limit,
+        retention: SignedDuration::from_hours(24 * i64::from(arguments.event_retention)),
+        quirks: arguments.quirk.iter().map(|&quirk| quirk.into()).collect(),
+        ..CleverOptions::new(credentials)
+    };
+    let version = match arguments.api_version {
+        SimulatedApiVersion::V3p0 => ApiVersion::V3_0,
+        SimulatedApiVersion::V3p1 => ApiVersion::V3_1,
+    };
+    let clock = Arc::new(Yesterday(SignedDuration::from_hours(24 * i64::from(arguments.days_ago))));
+
+    let server = bind(arguments.listen).await?;
+    let origin = server.origin();
+    let making = tokio::task::spawn_blocking(move || {
+        let meter = Meter::start("simulated districts");
+        let progress = |kind, total| meter.say(format!("{total} {kind} made"));
+        Clever::over_districts(&origin, version, histories, options, clock, &progress)
+    });
+    let vendor = tokio::select! {
+        made = making => made?,
+        () = stopped() => return Ok(Exit::Done),
+    };
+    let announcement = vendor.announcement(&secret.path);
+    serve(output, server, Arc::new(vendor), &announcement).await?;
+    Ok(Exit::Done)
+}
+
+/// The system's clock, some days behind.
+#[derive(Debug)]
+struct Yesterday(SignedDuration);
+
+impl Clock for Yesterday {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now();
+        now.saturating_sub(self.0).unwrap_or(now)
+    }
 }
 
 async fn bind(address: std::net::SocketAddr) -> Result<Server> {
@@ -134,6 +190,19 @@ fn history(students: u32, arguments: &SimulateOneRoster) -> Result<History> {
         generations: arguments.generation as usize,
         churn: Churn::new(arguments.churn).map_err(invalid)?,
     })
+}
+
+/// So many districts of one size, with seeds that follow on each other.
+fn histories(wanted: &SimulatedDistrict, districts: u32) -> Result<Vec<History>> {
+    let invalid = |error: DistrictError| Failure::new("district.invalid", error.to_string());
+    let churn = Churn::new(wanted.churn).map_err(invalid)?;
+    let mut histories = Vec::new();
+    for number in 0..districts {
+        let seed = wanted.seed.wrapping_add(number.into());
+        let district = District::new(wanted.students as usize, seed).map_err(invalid)?;
+        histories.push(History { district, generations: wanted.generation as usize, churn });
+    }
+    Ok(histories)
 }
 
 fn authentication(version: Version, secret: &SecretString, arguments: &SimulateOneRoster) -> Authentication {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::oauth1::OAuth1;
+pub(crate) use self::oauth2::basic_credentials;
 pub use self::oauth2::{ClientAuth, OAuth2};
 
 /// How a vendor knows who asks.
@@ -101,7 +102,7 @@ fn unknown_token() -> Refusal {
 }
 
 /// Whether two secrets are equal, in a time that does not tell where they differ.
-fn same(given: &str, expected: &str) -> bool {
+pub(crate) fn same(given: &str, expected: &str) -> bool {
     let differs = given.bytes().zip(expected.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
     given.len() == expected.len() && differs == 0
 }

@@ -19,7 +19,8 @@ pub(super) fn routes(vendor: Arc<dyn Vendor>) -> Router {
         .route("/advance", post(advance))
         .route("/fault", post(arm).get(armed))
         .route("/status", get(status))
-        .with_state(vendor)
+        .with_state(Arc::clone(&vendor))
+        .merge(vendor.controls())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,6 +66,6 @@ fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
     answer(status, &json!({ "error": error.to_string() }))
 }
 
-fn answer(status: StatusCode, document: &Value) -> Response {
+pub(crate) fn answer(status: StatusCode, document: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
 }

@@ -9,7 +9,7 @@
 //! - `GET /_sim/status`: what is served, and what was asked for so far.
 
 mod connection;
-mod control;
+pub(crate) mod control;
 mod fault;
 
 use std::future::Future;
@@ -38,6 +38,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub trait Vendor: Send + Sync + 'static {
     /// The routes of the vendor's API, by absolute paths.
     fn api(self: Arc<Self>) -> Router;
+
+    /// What can be asked of this vendor only, by paths below `/_sim`.
+    fn controls(self: Arc<Self>) -> Router {
+        Router::new()
+    }
 
     /// The path below which the API lies, without a slash at its end. `/_sim` is answered there as well as at the root,
     /// for callers who know the base URL only.

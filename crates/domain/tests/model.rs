@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rollcall_domain::entities::Role;
 use rollcall_domain::ports::{Coverage, DeleteReason, Item, OwnedChange, RoleChange, Upsert};
 use rollcall_domain::{Encoder, Kind, Record, SourcedId};
-use support::memory::{Key, MemoryStore};
+use rollcall_testkit::memory::{Key, MemoryStore};
 use support::{Script, class, delete, enrollment, id, location, mass, org, role, snapshot, sync_with, upserts, user};
 
 /// In a snapshot users come with their roles, and the rows are those of users who are not in it; in a delta users and

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use rollcall_domain::ports::{Coverage, Deletion, Item, OwnedChange, Repeats, RoleChange, RunStatus};
 use rollcall_domain::{Code, Finding, Kind, PerKind, Record, Reject};
-use support::memory::MemoryStore;
+use rollcall_testkit::memory::MemoryStore;
 use support::{
     Script, class, course, demographics, enrollment, id, location, mass, org, role, session, sync_with, upsert_at, user,
 };

@@ -12,7 +12,7 @@ use rollcall_domain::ports::{
 use rollcall_domain::report::RunReport;
 use rollcall_domain::sync::SyncOptions;
 use rollcall_domain::{Code, Encoder, Kind, Location, PerKind, Record, RefField, Reject, SourcedId};
-use support::memory::MemoryStore;
+use rollcall_testkit::memory::MemoryStore;
 use support::*;
 
 fn codes(report: &RunReport) -> Vec<Code> {
@@ -77,10 +77,10 @@ fn r3_a_fingerprint_covers_content_and_ignores_order_and_vendor_role_ids() {
 async fn r3_a_fingerprint_of_an_older_encoding_is_compared_field_by_field_and_rewritten() {
     let store = MemoryStore::default();
     snapshot(&store, roster()).await;
-    for row in store.0.lock().unwrap().rows.values_mut() {
+    store.tamper(|row| {
         row.encoding = 0;
         row.fingerprint = rollcall_domain::Fingerprint(7);
-    }
+    });
     let feed = store.feed_len();
     let mut changed = user("ben");
     changed.email = Some("ben@example.org".into());

@@ -811,24 +811,20 @@ impl<'a> Session<'a> {
     /// Takes the next page of what the store knows, and says whether there may be more. May be dropped while it waits.
     pub(super) async fn look_ahead(&mut self) -> Result<bool, Failure> {
         let Some(ahead) = &mut self.ahead else { return Ok(false) };
-        match ahead.pages.next().await {
-            Some(page) => {
-                for stored in page? {
-                    ahead.live += u64::from(stored.deleted.is_none());
-                    let first = *ahead.first_id.get_or_insert(stored.internal_id);
-                    ahead.loading.add(self.keys.of(&stored.sourced_id), |entry| fill(entry, &stored, first));
-                }
-                Ok(true)
+        if let Some(page) = ahead.pages.next().await {
+            for stored in page? {
+                ahead.live += u64::from(stored.deleted.is_none());
+                let first = *ahead.first_id.get_or_insert(stored.internal_id);
+                ahead.loading.add(self.keys.of(&stored.sourced_id), |entry| fill(entry, &stored, first));
             }
-            None => {
-                if let Some(Ahead { kind, loading, live, first_id, .. }) = self.ahead.take() {
-                    self.tables[kind] = Some(loading.into_table());
-                    self.live[kind] = live;
-                    self.first_ids[kind] = first_id.unwrap_or_default();
-                }
-                Ok(false)
-            }
+            return Ok(true);
         }
+        if let Some(Ahead { kind, loading, live, first_id, .. }) = self.ahead.take() {
+            self.tables[kind] = Some(loading.into_table());
+            self.live[kind] = live;
+            self.first_ids[kind] = first_id.unwrap_or_default();
+        }
+        Ok(false)
     }
 
     /// The ids of the stored records that the run has not heard of and whose entries are `wanted`: the table knows only

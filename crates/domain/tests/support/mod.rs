@@ -10,8 +10,6 @@
     reason = "each test binary uses a part of it"
 )]
 
-pub mod memory;
-
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -27,9 +25,8 @@ use rollcall_domain::report::RunReport;
 use rollcall_domain::sync::{NoProgress, Sync, SyncOptions};
 use rollcall_domain::vocabulary::{ClassType, OrgType, RoleType, SessionType};
 use rollcall_domain::{Encoder, Kind, Location, PerKind, Record, RunId, SourcedId};
+use rollcall_testkit::memory::MemoryStore;
 use uuid::Uuid;
-
-use memory::MemoryStore;
 
 /// A source that pushes what it is given.
 pub struct Script {

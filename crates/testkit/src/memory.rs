@@ -1,79 +1,92 @@
-//! A store that keeps everything in memory and follows the port's contract.
+//! A store that keeps one source in memory: for tests of what is done to a store, not of a store.
+//!
+//! It holds callers to the port: what is staged twice, deleted twice or left without the target of a required reference
+//! ends the test.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
-use rollcall_domain::entities::Role;
-use rollcall_domain::ports::*;
-use rollcall_domain::report::RunReport;
+use futures::{StreamExt as _, stream};
+use rollcall_domain::ports::{
+    Applied, ChangeEntry, ChangeKind, ChildKey, Commit, DanglingLink, DeleteReason, Fetched, KeptPlan, Lease, NewRun,
+    Pages, RejectRow, RoleBook, RosterStore, RunFilter, RunOutcome, RunRow, SourceRow, SourceState, StagedChange,
+    StoreError, StoredFingerprint, StoredRecord,
+};
 use rollcall_domain::{
-    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, PerKind, Record, RefField, Reject, RunId, SourceId, SourcedId,
+    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, Reject, RunId, SourceId, SourcedId,
 };
 
+use crate::build;
+
+/// What a record is known by in a source.
 pub type Key = (Kind, SourcedId);
 
+/// A record as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
+    /// The id of its own.
     pub internal_id: i64,
+    /// The record.
     pub record: Record,
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
+    /// The version of the encoding under the fingerprint.
     pub encoding: i16,
+    /// The newest accepted date.
     pub modified_ms: Option<i64>,
+    /// Why it is deleted, if it is.
     pub deleted: Option<DeleteReason>,
     /// The optional references whose targets were found.
     pub attached: BTreeSet<(RefField, SourcedId)>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Entry {
-    pub key: Key,
-    pub change: ChangeKind,
-    pub before: Option<Record>,
-}
-
-#[derive(Default)]
-pub struct State {
-    pub source: Option<SourceState>,
-    pub rows: BTreeMap<Key, Row>,
-    pub pending: BTreeMap<Key, PendingRecord>,
-    pub books: BTreeMap<SourcedId, RoleBook>,
-    pub feed: Vec<Entry>,
-    pub rejects: Vec<Reject>,
-    pub reports: Vec<RunReport>,
-    pub kept: Option<(Commit, Vec<StagedChange>)>,
+#[derive(Debug, Default)]
+struct State {
+    source: Option<SourceState>,
+    rows: BTreeMap<Key, Row>,
+    pending: BTreeMap<Key, PendingRecord>,
+    books: BTreeMap<SourcedId, RoleBook>,
+    /// The keys of what was updated, deleted and restored.
+    feed: Vec<Key>,
+    rejects: Vec<Reject>,
     staged: HashMap<RunId, Vec<StagedChange>>,
     next_id: i64,
     runs: u128,
 }
 
-#[derive(Default, Clone)]
-pub struct MemoryStore(pub Arc<Mutex<State>>);
+/// A store of one source. Clones share what is stored.
+#[derive(Debug, Default, Clone)]
+pub struct MemoryStore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct NoLease;
 impl Lease for NoLease {}
 
 impl MemoryStore {
+    /// The number of a run that has not been yet.
     pub fn next_run(&self) -> u128 {
         let mut state = self.0.lock().unwrap();
         state.runs += 1;
         state.runs
     }
 
+    /// A row that must be there.
     pub fn row(&self, kind: Kind, id: &str) -> Row {
         self.find(kind, id).unwrap_or_else(|| panic!("no {kind} {id}"))
     }
 
+    /// A row.
     pub fn find(&self, kind: Kind, id: &str) -> Option<Row> {
-        self.0.lock().unwrap().rows.get(&(kind, super::id(id))).cloned()
+        self.0.lock().unwrap().rows.get(&(kind, build::id(id))).cloned()
     }
 
+    /// Whether a record is there and not deleted.
     pub fn is_live(&self, kind: Kind, id: &str) -> bool {
         self.find(kind, id).is_some_and(|row| row.deleted.is_none())
     }
 
+    /// All rows by key.
     pub fn rows(&self) -> BTreeMap<Key, Row> {
         self.0.lock().unwrap().rows.clone()
     }
@@ -84,22 +97,37 @@ impl MemoryStore {
         rows.into_iter().filter(|(_, row)| row.deleted.is_none()).map(|(key, row)| (key, row.record)).collect()
     }
 
+    /// How many updates, deletions and restorations there were.
     pub fn feed_len(&self) -> usize {
         self.0.lock().unwrap().feed.len()
     }
 
+    /// What was refused so far.
     pub fn rejects(&self) -> Vec<Reject> {
         self.0.lock().unwrap().rejects.clone()
     }
 
+    /// What is remembered of the roles of users.
     pub fn books(&self) -> BTreeMap<SourcedId, RoleBook> {
         self.0.lock().unwrap().books.clone()
     }
 
+    /// What is remembered of the roles of one user.
     pub fn book(&self, user: &str) -> Option<RoleBook> {
-        self.0.lock().unwrap().books.get(&super::id(user)).cloned()
+        self.0.lock().unwrap().books.get(&build::id(user)).cloned()
     }
 
+    /// Changes rows behind everybody's back.
+    pub fn tamper(&self, change: impl FnMut(&mut Row)) {
+        self.0.lock().unwrap().rows.values_mut().for_each(change);
+    }
+
+    /// The source, once there is one.
+    pub fn source(&self) -> Option<SourceState> {
+        self.0.lock().unwrap().source.clone()
+    }
+
+    /// How many records wait for the target of a required reference.
     pub fn pending_len(&self) -> usize {
         self.0.lock().unwrap().pending.len()
     }
@@ -167,8 +195,7 @@ impl State {
                     if change == ChangeKind::Created {
                         self.next_id += 1;
                     } else {
-                        let before = old.as_ref().map(|row| row.record.clone());
-                        self.feed.push(Entry { key: key.clone(), change, before });
+                        self.feed.push(key.clone());
                     }
                     let row = Row {
                         internal_id: old.map_or(self.next_id, |row| row.internal_id),
@@ -188,23 +215,20 @@ impl State {
                     assert!(row.deleted.is_none(), "{key:?} is deleted already");
                     row.deleted = Some(reason);
                     row.modified_ms = row.modified_ms.max(modified_ms);
-                    let before = Some(row.record.clone());
-                    self.feed.push(Entry { key, change: ChangeKind::Deleted, before });
+                    self.feed.push(key);
                 }
                 StagedChange::Revive { .. } => {
                     let key = key.unwrap();
                     let row = self.rows.get_mut(&key).unwrap();
                     assert_eq!(row.deleted, Some(DeleteReason::Cascade));
                     row.deleted = None;
-                    let before = Some(row.record.clone());
-                    self.feed.push(Entry { key, change: ChangeKind::Restored, before });
+                    self.feed.push(key);
                 }
                 StagedChange::Attach(link) => {
                     let key = (link.field.holder(), link.holder);
                     let row = self.rows.get_mut(&key).unwrap();
                     row.attached.insert((link.field, link.target));
-                    let before = Some(row.record.clone());
-                    self.feed.push(Entry { key, change: ChangeKind::Updated, before });
+                    self.feed.push(key);
                 }
                 StagedChange::Touch { modified_ms, fingerprint, reason, roles, .. } => {
                     let row = self.rows.get_mut(&key.unwrap()).unwrap();
@@ -254,7 +278,7 @@ impl State {
         source.scope = Some(commit.scope.clone());
         if source.demographics && !commit.demographics {
             self.rows.retain(|(kind, _), _| *kind != Kind::Demographics);
-            self.feed.retain(|entry| entry.key.0 != Kind::Demographics);
+            self.feed.retain(|(kind, _)| *kind != Kind::Demographics);
             self.rejects.retain(|reject| reject.kind != Kind::Demographics);
             self.pending.retain(|(kind, _), _| *kind != Kind::Demographics);
         }
@@ -313,8 +337,7 @@ impl RosterStore for MemoryStore {
         Ok(())
     }
 
-    async fn run_turned_away(&self, _: &NewRun, outcome: &RunOutcome) -> Result<(), StoreError> {
-        self.0.lock().unwrap().reports.push(outcome.report.clone());
+    async fn run_turned_away(&self, _: &NewRun, _: &RunOutcome) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -325,7 +348,6 @@ impl RosterStore for MemoryStore {
                 state.rejects.push(reject);
             }
         }
-        state.reports.push(outcome.report.clone());
         Ok(())
     }
 
@@ -480,14 +502,11 @@ impl RosterStore for MemoryStore {
         }
         let changes = state.staged.remove(&commit.outcome.run).unwrap_or_default();
         state.apply(changes, commit);
-        state.reports.push(commit.outcome.report.clone());
         Ok(Applied { revision: commit.basis + 1 })
     }
 
     async fn plan_keep(&self, plan: &Commit) -> Result<(), StoreError> {
-        let mut state = self.0.lock().unwrap();
-        let changes = state.staged.remove(&plan.outcome.run).unwrap_or_default();
-        state.kept = Some((plan.clone(), changes));
+        self.0.lock().unwrap().staged.remove(&plan.outcome.run);
         Ok(())
     }
 
@@ -502,21 +521,4 @@ impl RosterStore for MemoryStore {
     fn changes(&self, _: SourceId, _: i64, _: Option<(Kind, SourcedId)>) -> Pages<ChangeEntry> {
         pages(Vec::new())
     }
-}
-
-/// What a store's roles look like without the vendor's ids, for comparison with what a model holds.
-pub fn without_role_ids(mut record: Record) -> Record {
-    if let Record::Users(user) = &mut record {
-        for role in &mut user.roles {
-            *role = Role { sourced_id: None, ..role.clone() };
-        }
-    }
-    record
-}
-
-/// One value per kind, from pairs.
-pub fn per_kind<T: Default + Clone>(pairs: &[(Kind, T)]) -> PerKind<T> {
-    PerKind::from_fn(|kind| {
-        pairs.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.clone()).unwrap_or_default()
-    })
 }

@@ -24,6 +24,9 @@ const HARMLESS: &[&str] = &[
 /// What stands for something that is not shown.
 const HIDDEN: &str = "…";
 
+/// The longest value of a parameter that is shown, in bytes: the list of all fields says the same every time.
+const LONGEST_VALUE: usize = 40;
+
 /// The longest message of a server that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
@@ -47,7 +50,7 @@ impl RedactedUrl {
                 continue;
             }
             text.push('=');
-            if HARMLESS.contains(&lower.as_str()) {
+            if HARMLESS.contains(&lower.as_str()) && value.len() <= LONGEST_VALUE {
                 text.push_str(&value);
             } else if lower == "filter" {
                 text.push_str(&without_quoted(&value));

@@ -104,10 +104,10 @@ impl Client {
         let mapped = spawn_blocking(move || map_page(&context, &body, first))
             .await
             .map_err(|cause| RestError::Worker { cause })?
-            .map_err(|fault| RestError::Page { url: shown(url), fault })?;
+            .map_err(|fault| RestError::Page { url: RedactedUrl::new(url), fault })?;
         let count = self.profile.page_count_headers.iter().find_map(|header| response.number(header));
         if let Some(announced) = count.filter(|announced| *announced > mapped.received) {
-            return Err(RestError::PageCount { url: shown(url), announced, received: mapped.received });
+            return Err(RestError::PageCount { url: RedactedUrl::new(url), announced, received: mapped.received });
         }
         Ok(Page {
             total: self.profile.total_headers.iter().find_map(|header| response.number(header)),
@@ -132,14 +132,6 @@ impl Client {
         let (client, context, query) = (self.clone(), Arc::clone(context), query.clone());
         Ahead(tokio::spawn(async move { client.page(&context, &query, &part).await }))
     }
-}
-
-/// The URL of a page as it may be shown. The long list of fields is left out: it is the same every time.
-pub(crate) fn shown(url: &Url) -> RedactedUrl {
-    let mut short = url.clone();
-    let pairs: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "fields").collect();
-    short.query_pairs_mut().clear().extend_pairs(pairs);
-    RedactedUrl::new(&short)
 }
 
 /// A page under way. Nobody asks for it any more once this is dropped.

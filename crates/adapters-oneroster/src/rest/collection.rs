@@ -8,10 +8,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rollcall_adapters_http::{HttpError, Url};
+use rollcall_adapters_http::{HttpError, RedactedUrl, Url};
 use rollcall_domain::{Kind, PerKind, SourcedId, Text};
 
-use super::client::{Ahead, Client, Page, Part, Query, shown};
+use super::client::{Ahead, Client, Page, Part, Query};
 use super::error::RestError;
 use super::mapping::{MappedPage, PageContext};
 use super::output::Output;
@@ -278,7 +278,7 @@ impl<'r> Collection<'r> {
             (true, Some(announced)) if page.mapped.received == 0 => {
                 Err(RestError::Short { kind: self.kind(), announced, received })
             }
-            (true, _) => Err(RestError::Repeated { url: shown(&page.url) }),
+            (true, _) => Err(RestError::Repeated { url: RedactedUrl::new(&page.url) }),
         }
     }
 

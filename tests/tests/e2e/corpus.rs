@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::rejects;
 
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let corpus = std::env::var_os("ROLLCALL_CORPUS").map(|folder| PathBuf::from(folder).join("oneroster"));
     if corpus.is_none() {
         println!("SKIPPED: ROLLCALL_CORPUS does not name the folder of packages");

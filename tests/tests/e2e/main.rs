@@ -11,6 +11,8 @@ mod kills;
 mod lifecycle;
 mod records;
 mod rest;
+mod rest_vendor;
 mod simulate;
 mod support;
 mod sync;
+mod vendor;

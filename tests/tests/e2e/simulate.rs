@@ -1,90 +1,17 @@
 //! The simulated vendors, as programs.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::io::ErrorKind;
 
 use rollcall_tests::{Engine, Package, Place};
 use serde_json::{Value, json};
 
-/// A running simulator.
-struct Running {
-    child: Child,
-    announcement: Value,
-}
-
-impl Running {
-    fn start(place: &Place, arguments: &str) -> Self {
-        let mut command = place.call("simulate").args(arguments).args("--listen 127.0.0.1:0").into_command();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, announcement: serde_json::from_str(&line).unwrap() }
-    }
-
-    fn base_url(&self) -> &str {
-        self.announcement["base_url"].as_str().unwrap()
-    }
-
-    fn config(&self) -> toml::Table {
-        self.announcement["config"].as_str().unwrap().parse().unwrap()
-    }
-
-    /// Sends a request and returns the whole answer, or what kept it from coming.
-    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
-        let (_, base) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
-        self.send_to(&format!("/{base}{path}"), method, headers, body)
-    }
-
-    /// Sends a request to a path that is not below the base URL.
-    fn send_to(&self, path: &str, method: &str, headers: &str, body: &str) -> std::io::Result<String> {
-        let (host, _) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let mut stream = TcpStream::connect(host)?;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\
-             {headers}\r\n{body}"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-
-    /// Asks for something with the token that the announced source names.
-    fn get(&self, path: &str) -> std::io::Result<String> {
-        let config = self.config();
-        let file = config["source"][0]["auth"]["token"]["file"].as_str().unwrap();
-        let token = std::fs::read_to_string(file).unwrap();
-        self.send("GET", path, &format!("Authorization: Bearer {token}\r\n"), "")
-    }
-
-    /// Presses Ctrl-C, and returns the exit code.
-    fn interrupt(mut self) -> Option<i32> {
-        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It is gone already where the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::vendor::{Running, json_of};
 
 /// The standard alphabet, padded: RFC 4648 section 4.
 fn base64_of(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-fn json_of(answer: &str) -> Value {
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 #[test]

@@ -191,7 +191,12 @@ fn r2_a_package_that_others_made_is_the_same_over_rest() {
         let vendor = Running::start(&place, "oneroster --data package");
         configure(&place, &vendor, "demographics = true\npage_size = 100\n");
         let report = synced(&place, "");
-        assert_eq!(report["counts"], imported["counts"], "{report:#}\n{imported:#}");
+        // Warnings differ: a row with cells beyond the header is no matter of JSON.
+        for kind in Kind::ALL.map(Kind::as_str) {
+            for what in ["received", "created", "rejected"] {
+                assert_eq!(count(&report, kind, what), count(&imported, kind, what), "{kind} {what}: {report:#}");
+            }
+        }
         assert_same(&place.export(SOURCE), &place.export("csv"));
     }
 }

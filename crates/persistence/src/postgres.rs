@@ -26,7 +26,6 @@ pub(crate) fn open(url: &SecretString, origin: &Arc<Origin>) -> Result<Connectio
         "open it",
         "SET application_name = 'rollcall'; SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';
          SET bytea_output = 'hex'; SET work_mem = '64MB'; SET maintenance_work_mem = '128MB'; SET jit = off;
-         SET random_page_cost = 1.1;
          SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
          SET enable_bitmapscan = off;",
     )?;

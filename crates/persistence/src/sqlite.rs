@@ -20,7 +20,7 @@ const SETTINGS: &str = "
     PRAGMA busy_timeout = 60000;
     PRAGMA foreign_keys = ON;
     PRAGMA synchronous = NORMAL;
-    PRAGMA cache_size = -49152;
+    PRAGMA cache_size = -32768;
 ";
 
 /// Opens the file for reading and writing, and makes it if it is not there.

@@ -174,7 +174,8 @@ impl Database {
                 let done = inner.with(|connection| {
                     connection.reading("read", |connection| {
                         read(connection, &mut |page| sender.blocking_send(Ok(page)).is_ok())
-                    })
+                    })?;
+                    connection.forget_pages()
                 });
                 if let Err(error) = done {
                     let _ = sender.blocking_send(Err(error));

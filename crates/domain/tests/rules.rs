@@ -197,6 +197,18 @@ async fn r6_a_package_with_an_empty_collection_is_held() {
 }
 
 #[tokio::test]
+async fn r6_role_rows_alone_are_no_users() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(org("school")), upsert(user("u"))]).await;
+    let Item::Reject(reject) = unreadable(Kind::Users, Some("u")) else { panic!() };
+    let items = vec![upsert(org("school")), Item::Reject(Reject { is_part: true, ..reject })];
+    let mut script = Script::new(Coverage::Snapshot, items);
+    script.summary.roles = Some(Coverage::Snapshot);
+    let report = sync_with(&store, &script, &options()).await;
+    assert_eq!((report.status, held_by(&report)), (RunStatus::Held, vec![Code::CollectionEmpty]));
+}
+
+#[tokio::test]
 async fn r7_a_record_that_comes_back_keeps_its_internal_id() {
     let store = MemoryStore::default();
     snapshot(&store, roster()).await;

@@ -419,7 +419,7 @@ impl Session<'_> {
             let live = self.live[kind];
             deleting |= counts.deleted > 0;
             if summary.coverage[kind] == Coverage::Snapshot
-                && counts.received == 0
+                && !self.heard_of[kind]
                 && live > 0
                 && self.description.capabilities.empty_snapshot == EmptySnapshot::Hold
             {

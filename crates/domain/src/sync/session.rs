@@ -65,6 +65,8 @@ pub(super) struct Session<'a> {
     /// What is known of records that others are checked against.
     pub(super) facts: Facts,
     received: u64,
+    /// The kinds of which a record of their own came; roles that come apart are no users.
+    pub(super) heard_of: PerKind<bool>,
     /// The kind that came last.
     arriving: Option<Kind>,
     restarts: u8,
@@ -214,6 +216,7 @@ impl<'a> Session<'a> {
             later: Later::default(),
             facts: Facts::default(),
             received: 0,
+            heard_of: PerKind::default(),
             arriving: None,
             restarts: 0,
             scratch: Encoder::default(),
@@ -252,6 +255,7 @@ impl<'a> Session<'a> {
                     self.load_for(reject.kind).await?;
                     self.received += 1;
                     self.counts[reject.kind].received += 1;
+                    self.heard_of[reject.kind] |= !reject.is_part;
                     self.reject(reject, None);
                 }
                 Item::Warning(warning) => self.warn(warning),
@@ -315,6 +319,7 @@ impl<'a> Session<'a> {
         self.later = Later::default();
         self.facts = Facts::default();
         self.received = 0;
+        self.heard_of = PerKind::default();
         Ok(())
     }
 
@@ -331,6 +336,7 @@ impl<'a> Session<'a> {
         let kind = upsert.record().kind();
         self.received += 1;
         self.counts[kind].received += 1;
+        self.heard_of[kind] = true;
         let place = &mut self.facts.places[kind];
         if !place.as_ref().is_some_and(|place| Arc::ptr_eq(place, &upsert.location.place)) {
             *place = Some(Arc::clone(&upsert.location.place));
@@ -625,6 +631,7 @@ impl<'a> Session<'a> {
         let kind = deletion.kind;
         self.received += 1;
         self.counts[kind].received += 1;
+        self.heard_of[kind] = true;
         let key = self.keys.of(&deletion.sourced_id);
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {

@@ -30,7 +30,7 @@ impl Session<'_> {
                 continue;
             }
             self.load_for(kind).await?;
-            let empty = self.counts[kind].received == 0 && self.live[kind] > 0;
+            let empty = !self.heard_of[kind] && self.live[kind] > 0;
             if empty
                 && self.description.capabilities.empty_snapshot == EmptySnapshot::Fail
                 && !self.options.allow_mass_change

@@ -8,6 +8,7 @@
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
 mod auth;
+mod clever;
 mod csv;
 mod duration;
 mod http;
@@ -17,6 +18,7 @@ mod rest;
 mod secret;
 mod source;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -29,6 +31,7 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::clever::{CleverPlace, CleverSettings, Districts};
 pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
 pub(crate) use self::rest::RestSettings;
@@ -105,13 +108,22 @@ impl Config {
             .unwrap_or_else(|| SecretString::from(DEFAULT_DATABASE))
     }
 
-    /// The configured source of that name.
-    pub(crate) fn source(&self, name: &str) -> Option<&SourceConfig> {
-        self.sources.iter().find(|source| source.name() == name)
+    /// The configured source of that name, or that of a tenant (`NAME/TENANT`) where the source `NAME` stands for all.
+    pub(crate) fn source(&self, name: &str) -> Option<Cow<'_, SourceConfig>> {
+        let exactly = self.sources.iter().find(|source| source.name() == name).map(Cow::Borrowed);
+        exactly.or_else(|| {
+            let of_tenant = |source: &SourceConfig| source.of_tenant(source.tenant_in(name)?);
+            self.sources.iter().find_map(of_tenant).map(Cow::Owned)
+        })
+    }
+
+    /// Whether a source of exactly that name is configured.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name() == name)
     }
 
     /// The configured source of that name, or an error that names the nearest.
-    pub(crate) fn known_source(&self, name: &str) -> Result<&SourceConfig, Failure> {
+    pub(crate) fn known_source(&self, name: &str) -> Result<Cow<'_, SourceConfig>, Failure> {
         self.source(name).ok_or_else(|| {
             let failure = Failure::usage("source.unconfigured", format!("the configuration has no source `{name}`"));
             if self.sources.is_empty() {

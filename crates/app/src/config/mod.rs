@@ -273,6 +273,67 @@ mod tests {
     }
 
     #[test]
+    fn a_source_over_clever_is_one_district_or_stands_for_all() {
+        let config = read(
+            r#"
+            [[source]]
+            name = "capital"
+            kind = "clever"
+            client_id = "rollcall"
+            client_secret = { env = "CLEVER_SECRET" }
+            districts = "all"
+            api_version = "v3.0"
+            full_every = "3d"
+            requests_per_second = 10
+            guards = { delete_percent = 5 }
+
+            [[source]]
+            name = "token"
+            kind = "clever"
+            district_token = { file = "/run/secrets/token" }
+            api_url = "http://127.0.0.1:8091"
+            "#,
+        )
+        .unwrap();
+        insta::assert_debug_snapshot!(config.sources());
+        let one = config.source("capital/58da").unwrap();
+        assert_eq!((one.name(), one.is_for_all_tenants()), ("capital/58da", false));
+        assert!(config.source("token/58da").is_none() && config.source("capital/").is_none());
+        let block = config.source("capital").unwrap().block_of_tenant("58da").unwrap();
+        insta::assert_snapshot!(block);
+        let again = read(&block).unwrap();
+        assert_eq!(format!("{:?}", again.sources()[0]), format!("{one:?}"));
+    }
+
+    #[test]
+    fn mistakes_in_a_source_over_clever_are_shown_where_they_are_and_quote_no_secret() {
+        let source = |keys: &str| format!("[[source]]\nname = \"a\"\nkind = \"clever\"\n{keys}");
+        let application = "client_id = \"a\"\nclient_secret = { env = \"S\" }";
+        let token = "district_token = { env = \"T\" }";
+        let broken = [
+            source(""),
+            source("client_id = \"a\""),
+            source("client_secret = { env = \"S\" }"),
+            source("client_id = \" \"\nclient_secret = { env = \"S\" }"),
+            source("client_id = \"a\"\nclient_secret = \"hunter2\""),
+            source("district_token = \"hunter2\""),
+            source(&format!("{application}\n{token}")),
+            source(&format!("{application}\ndistrict = \"\"")),
+            source(&format!("{application}\ndistricts = \"58da\"")),
+            source(&format!("{application}\ndistrict = \"58da\"\ndistricts = \"all\"")),
+            source(&format!("{token}\ndistricts = \"all\"")),
+            source(&format!("{token}\ndistict = \"58da\"")),
+            source(&format!("{token}\napi_version = \"v2.1\"")),
+            source(&format!("{token}\napi_url = \"https://api.clever.com/?token=hunter2\"")),
+            source(&format!("{token}\noauth_url = \"hunter2\"")),
+        ];
+        let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
+        let screens = screens.join("\n\n");
+        assert!(!screens.contains("hunter2"), "{screens}");
+        insta::assert_snapshot!(screens);
+    }
+
+    #[test]
     fn the_stronger_word_on_the_database_counts() {
         let config = read("[database]\nurl = \"sqlite://a.db\"").unwrap();
         let url = |config: &Config, given: Option<&str>| {

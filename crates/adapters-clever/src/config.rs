@@ -1,6 +1,7 @@
 //! The settings of a Clever source. They are plain values; where they come from is the application's business.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use rollcall_adapters_http::{HttpConfig, RetryPolicy, Url};
@@ -31,6 +32,10 @@ pub struct CleverConfig {
     pub page_size: u32,
     /// How often everything is read even though events could be. A week if nothing is said.
     pub full_every: Duration,
+    /// How many requests to each of Clever's servers may be under way at once; 4 if nothing is said.
+    pub max_in_flight: Option<NonZeroUsize>,
+    /// How many requests may begin in one second; as many as Clever's own limit lets through if nothing is said.
+    pub requests_per_second: Option<NonZeroU32>,
     /// How long one try of a request may take. 2 minutes if nothing is said.
     pub timeout: Duration,
     /// When and how often a failed request is tried again.
@@ -94,6 +99,8 @@ impl CleverConfig {
             api_version: ApiVersion::default(),
             page_size: 1_000,
             full_every: Duration::from_hours(7 * 24),
+            max_in_flight: None,
+            requests_per_second: None,
             timeout: Duration::from_mins(2),
             retry: RetryPolicy::default(),
             allow_http: false,
@@ -103,6 +110,8 @@ impl CleverConfig {
     /// The settings of a session with one of Clever's two servers.
     pub(crate) fn session(&self, base_url: Url) -> HttpConfig {
         let mut config = HttpConfig::new(base_url);
+        config.max_in_flight = self.max_in_flight.map_or(config.max_in_flight, NonZeroUsize::get);
+        config.requests_per_second = self.requests_per_second;
         config.timeout = self.timeout;
         config.retry = self.retry;
         config.allow_http = self.allow_http;

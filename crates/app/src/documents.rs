@@ -59,6 +59,55 @@ impl<'a> FailedEarly<'a> {
 pub(crate) struct Runs<T> {
     /// The reports.
     pub(crate) runs: Vec<T>,
+    /// Tenants of which there was no run, where a source stands for many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+impl<T> Runs<T> {
+    /// Runs, and no more.
+    pub(crate) fn new(runs: Vec<T>) -> Self {
+        Self { runs, left_out: Vec::new() }
+    }
+}
+
+/// A tenant of which there was no run. What is stored of it stays as it is.
+#[derive(Debug, Serialize)]
+pub(crate) struct LeftOut {
+    /// The name of its source.
+    pub(crate) source: String,
+    /// A stable word for the reason.
+    pub(crate) code: &'static str,
+    /// The reason.
+    pub(crate) message: String,
+}
+
+/// The tenants of a vendor.
+#[derive(Debug, Serialize)]
+pub(crate) struct Discovery<'a> {
+    /// The source whose credentials were used.
+    pub(crate) source: &'a str,
+    /// What sort of source it is.
+    pub(crate) kind: &'a str,
+    /// What the vendor lists.
+    pub(crate) tenants: Vec<Discovered>,
+}
+
+/// One tenant.
+#[derive(Debug, Serialize)]
+pub(crate) struct Discovered {
+    /// The vendor's id of it.
+    pub(crate) id: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it can be synced.
+    pub(crate) usable: bool,
+    /// Why not, if so.
+    pub(crate) reason: Option<String>,
+    /// What else the vendor says of it.
+    pub(crate) details: BTreeMap<String, String>,
+    /// The `[[source]]` of it.
+    pub(crate) config: String,
 }
 
 /// What a check of a source found out.

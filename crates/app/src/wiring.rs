@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use rollcall_adapters_clever::{CleverConfig, CleverCredentials, CleverDirectory, CleverSource};
 use rollcall_adapters_http::{HttpConfig, HttpSession};
 use rollcall_adapters_oneroster::{CsvConfig, CsvSource, RestConfig, RestSource};
-use rollcall_domain::ports::{Clock, RosterSource, RosterStore, SourceError};
+use rollcall_domain::ports::{Clock, RosterSource, RosterStore, SourceError, TenantDirectory};
 use rollcall_domain::sync::SyncOptions;
 use rollcall_persistence::{Access, Database, MigrationStatus, OpenOptions};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +16,9 @@ use tokio::fs;
 
 use crate::cli::{Import, Reading, Validate};
 use crate::clock::SystemClock;
-use crate::config::{Common, CsvSettings, RestSettings, Settings, SourceConfig};
+use crate::config::{
+    CleverPlace, CleverSettings, Common, CsvSettings, Districts, RestSettings, Settings, SourceConfig,
+};
 use crate::documents;
 use crate::failure::Failure;
 
@@ -41,7 +44,93 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
             Ok(Box::new(CsvSource::new(csv, Arc::new(SystemClock))))
         }
         Settings::Rest(settings) => Ok(Box::new(rest_source(&config.common, settings).await?)),
+        Settings::Clever(settings) => Ok(Box::new(clever_source(config.name(), settings).await?)),
     }
+}
+
+/// The sources of all tenants that a configured source stands for.
+pub(crate) struct TenantSources {
+    /// Those that can be synced: the tenant and its source.
+    pub(crate) sources: Vec<(String, Box<dyn RosterSource>)>,
+    /// Tenants that the vendor names and that cannot be synced, and why not.
+    pub(crate) unusable: Vec<(String, String)>,
+    /// Tenants that were known and that the vendor names no more.
+    pub(crate) vanished: Vec<String>,
+}
+
+/// Asks the vendor which tenants there are, and makes a source of each. `known` are those of earlier times.
+pub(crate) async fn tenant_sources(config: &SourceConfig, known: &[String]) -> Result<TenantSources> {
+    match &config.settings {
+        Settings::Csv(_) | Settings::Rest(_) => Err(no_directory(config).into()),
+        Settings::Clever(settings) => {
+            let found = clever_directory(settings).await?.sources(known).await?;
+            let boxed = |source: CleverSource| -> Box<dyn RosterSource> { Box::new(source) };
+            Ok(TenantSources {
+                sources: found.sources.into_iter().map(|one| (one.district, boxed(one.source))).collect(),
+                unusable: found.unusable.into_iter().map(|one| (one.district, one.reason)).collect(),
+                vanished: found.vanished,
+            })
+        }
+    }
+}
+
+/// The vendor's list of tenants, for a source whose vendor has one.
+pub(crate) async fn directory(config: &SourceConfig) -> Result<Box<dyn TenantDirectory>> {
+    match &config.settings {
+        Settings::Csv(_) | Settings::Rest(_) => Err(no_directory(config).into()),
+        Settings::Clever(settings) => Ok(Box::new(clever_directory(settings).await?)),
+    }
+}
+
+fn no_directory(config: &SourceConfig) -> Failure {
+    let (name, kind) = (config.name(), config.kind);
+    let message = format!("`{name}` is of the kind `{kind}`, which has one roster and no list of districts or tenants");
+    Failure::usage("source.no_directory", message).hint(format!("`rollcall sources check {name}` tries it"))
+}
+
+async fn clever_source(name: &str, settings: &CleverSettings) -> Result<CleverSource> {
+    let mut clever = clever_config(settings).await?;
+    if let Districts::One(district) = &settings.districts {
+        clever.district = Some(district.clone());
+    }
+    if clever.district.is_none() && matches!(settings.credentials, CleverPlace::Application { .. }) {
+        let message = format!("the configuration has no `district` for the source `{name}`");
+        let hint = format!(
+            "`rollcall sources discover {name}` lists those that the application is connected to; `districts = \"all\"` \
+             makes a source of each"
+        );
+        return Err(Failure::usage("config.invalid", message).hint(hint).into());
+    }
+    Ok(CleverSource::new(clever, Arc::new(SystemClock)).map_err(SourceError::from)?)
+}
+
+async fn clever_directory(settings: &CleverSettings) -> Result<CleverDirectory> {
+    if let CleverPlace::DistrictToken(_) = settings.credentials {
+        let message = "a district's token shows its own district alone";
+        let hint = "to list districts, give the application's `client_id` and `client_secret`";
+        return Err(Failure::usage("source.no_directory", message).hint(hint).into());
+    }
+    let clever = clever_config(settings).await?;
+    Ok(CleverDirectory::new(clever, Arc::new(SystemClock)).map_err(SourceError::from)?)
+}
+
+/// The settings that all districts have in common.
+async fn clever_config(settings: &CleverSettings) -> Result<CleverConfig> {
+    let CleverSettings { credentials, districts: _, address, http, asking } = settings;
+    let credentials = match credentials {
+        CleverPlace::Application { client_id, client_secret } => {
+            CleverCredentials::Application { client_id: client_id.clone(), client_secret: client_secret.fetch().await? }
+        }
+        CleverPlace::DistrictToken(token) => CleverCredentials::DistrictToken(token.fetch().await?),
+    };
+    let mut clever = CleverConfig::new(credentials, None);
+    clever.api_url = address.api_url.clone().unwrap_or(clever.api_url);
+    clever.oauth_url = address.oauth_url.clone().unwrap_or(clever.oauth_url);
+    clever.api_version = address.api_version;
+    clever.page_size = asking.page_size.map_or(clever.page_size, NonZeroU32::get);
+    clever.full_every = asking.full_every.map_or(clever.full_every, |length| length.0);
+    http.apply_to_clever(&mut clever);
+    Ok(clever)
 }
 
 async fn rest_source(common: &Common, settings: &RestSettings) -> Result<RestSource> {
@@ -66,7 +155,7 @@ async fn rest_source(common: &Common, settings: &RestSettings) -> Result<RestSou
 pub(crate) fn can_be_pulled(config: &SourceConfig) -> bool {
     match &config.settings {
         Settings::Csv(settings) => settings.path.is_some(),
-        Settings::Rest(_) => true,
+        Settings::Rest(_) | Settings::Clever(_) => true,
     }
 }
 
@@ -106,7 +195,7 @@ pub(crate) async fn validation(
 fn csv_settings(configured: Option<&SourceConfig>) -> Option<(&Common, &CsvSettings)> {
     match configured {
         Some(SourceConfig { common, settings: Settings::Csv(settings), .. }) => Some((common, settings)),
-        Some(SourceConfig { settings: Settings::Rest(_), .. }) | None => None,
+        Some(SourceConfig { settings: Settings::Rest(_) | Settings::Clever(_), .. }) | None => None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Import) -> Result<Exit> {
     let config = context.config()?;
     let configured = config.source(&arguments.source);
-    let (source, options) = wiring::import(configured, arguments).await?;
+    let (source, options) = wiring::import(configured.as_deref(), arguments).await?;
     let store = context.writing(&config).await?;
     if configured.is_none() && !config.sources().is_empty() && store.source_find(&arguments.source).await?.is_none() {
         let known = config.nearest_source(&arguments.source);

@@ -58,7 +58,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Import(import) => Some(import.source.clone()),
         Command::Export(export) => Some(export.source.clone()),
         Command::Sync(sync) if sync.names.len() == 1 => sync.names.first().cloned(),
-        Command::Sources(Sources::Check { name }) => Some(name.clone()),
+        Command::Sources(Sources::Check { name } | Sources::Discover { name }) => Some(name.clone()),
         _ => None,
     };
     let validates = matches!(command, Command::Validate(_));

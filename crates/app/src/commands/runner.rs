@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
-use crate::documents::{FailedEarly, Runs};
+use crate::documents::{FailedEarly, LeftOut, Runs};
 use crate::failure::{self, Exit, Explained};
 use crate::output::{self, Output};
 use crate::progress::Meter;
@@ -23,6 +23,7 @@ pub(super) struct Runner<'a> {
     strict: bool,
     exit: Exit,
     ended: Vec<Ended>,
+    left_out: Vec<LeftOut>,
     /// A screen is on stdout; the next one keeps its distance.
     printed: bool,
 }
@@ -57,7 +58,7 @@ enum Document<'a> {
 impl<'a> Runner<'a> {
     /// A runner over a store.
     pub(super) fn new(store: &'a dyn RosterStore, output: &'a mut Output, strict: bool) -> Self {
-        Self { store, output, strict, exit: Exit::Done, ended: Vec::new(), printed: false }
+        Self { store, output, strict, exit: Exit::Done, ended: Vec::new(), left_out: Vec::new(), printed: false }
     }
 
     /// Runs a source until nothing waits.
@@ -122,6 +123,14 @@ impl<'a> Runner<'a> {
         self.ended.push(Ended::Never { source: source.to_owned(), why });
     }
 
+    /// Takes down that a tenant gets no run, which is no failure.
+    pub(super) fn leave_out(&mut self, left_out: LeftOut) {
+        if !self.output.is_json() {
+            output::note(&format!("note: `{}` is left out: {}", left_out.source, left_out.message));
+        }
+        self.left_out.push(left_out);
+    }
+
     /// Prints the document, where one is wanted: of several runs as a list, newest first.
     pub(super) fn finish(self, as_list: bool) -> Result<Exit> {
         if self.output.is_json() {
@@ -130,7 +139,7 @@ impl<'a> Runner<'a> {
                 Some(only) if runs.is_empty() && !as_list => self.output.json(&only)?,
                 last => {
                     runs.extend(last);
-                    self.output.json(&Runs { runs })?;
+                    self.output.json(&Runs { runs, left_out: self.left_out })?;
                 }
             }
         }

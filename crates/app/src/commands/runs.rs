@@ -27,7 +27,7 @@ pub(super) async fn run(context: &mut Context, arguments: Runs) -> Result<Exit> 
             }
             let rows = store.run_list(&RunFilter { source }, limit).await?;
             if context.output.is_json() {
-                context.output.json(&documents::Runs { runs: rows.iter().map(|row| &row.report).collect() })?;
+                context.output.json(&documents::Runs::new(rows.iter().map(|row| &row.report).collect()))?;
             } else {
                 context.output.text(&screens::listing::runs(&rows, &TimeZone::system()))?;
             }

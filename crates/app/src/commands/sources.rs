@@ -1,13 +1,15 @@
 //! `rollcall sources`
 
+use std::borrow::Cow;
+
 use anyhow::Result;
-use rollcall_domain::PerKind;
-use rollcall_domain::ports::{RosterStore, SourceState};
+use rollcall_domain::ports::{CheckReport, Problem, RosterStore, SourceState, Tenant};
+use rollcall_domain::{Code, PerKind};
 
 use super::Context;
 use crate::cli::Sources;
 use crate::config::{Config, SourceConfig};
-use crate::documents::{self, Source};
+use crate::documents::{self, Discovered, Source};
 use crate::failure::{self, Exit, Failure};
 use crate::screens;
 use crate::wiring;
@@ -16,6 +18,7 @@ pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Ex
     match arguments {
         Sources::List => list(context).await,
         Sources::Check { name } => check(context, name).await,
+        Sources::Discover { name } => discover(context, name).await,
     }
 }
 
@@ -36,7 +39,8 @@ async fn list(context: &mut Context) -> Result<Exit> {
         })
         .collect();
     for configured in config.sources() {
-        if stored.iter().all(|row| row.state.name != configured.name()) {
+        let is_of_it = |name: &str| name == configured.name() || configured.tenant_in(name).is_some();
+        if !stored.iter().any(|row| is_of_it(&row.state.name)) {
             sources.push(Source {
                 name: configured.name(),
                 kind: configured.kind,
@@ -59,9 +63,13 @@ async fn list(context: &mut Context) -> Result<Exit> {
 async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     let config = context.config()?;
     let configured = configured(context, &config, name).await?;
-    let found = match wiring::source(configured).await {
-        Ok(source) => source.check().await.map_err(Into::into),
-        Err(error) => Err(error),
+    let found = if configured.is_for_all_tenants() {
+        check_all(&configured).await
+    } else {
+        match wiring::source(&configured).await {
+            Ok(source) => source.check().await.map_err(Into::into),
+            Err(error) => Err(error),
+        }
     };
     let found = documents::Check::new(name, configured.kind, found.map_err(|error| failure::explain(&error)));
     if context.output.is_json() {
@@ -72,8 +80,49 @@ async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     Ok(if found.ok { Exit::Done } else { Exit::Failed })
 }
 
+/// Tries every tenant that a source stands for.
+async fn check_all(configured: &SourceConfig) -> Result<CheckReport> {
+    let tenants = wiring::directory(configured).await?.tenants().await?;
+    let mut report = CheckReport::default();
+    report.facts.push(("sources".to_owned(), tenants.len().to_string()));
+    for tenant in &tenants {
+        report.facts.push((configured.tenant_name(&tenant.id), tenant.name.clone()));
+        if let Some(reason) = &tenant.unusable {
+            let place = Some(configured.tenant_name(&tenant.id));
+            report.problems.push(Problem { code: Code::FileMissing, place, message: reason.clone() });
+        }
+    }
+    if tenants.is_empty() {
+        let message = "the credentials work, and the vendor lists nobody whose roster could be synced".to_owned();
+        report.problems.push(Problem { code: Code::FileMissing, place: None, message });
+    }
+    Ok(report)
+}
+
+async fn discover(context: &mut Context, name: &str) -> Result<Exit> {
+    let config = context.config()?;
+    let configured = configured(context, &config, name).await?;
+    let tenants = wiring::directory(&configured).await?.tenants().await?;
+    let discovered = |tenant: Tenant| Discovered {
+        config: configured.block_of_tenant(&tenant.id).unwrap_or_default(),
+        usable: tenant.unusable.is_none(),
+        id: tenant.id,
+        name: tenant.name,
+        reason: tenant.unusable,
+        details: tenant.details,
+    };
+    let tenants = tenants.into_iter().map(discovered).collect();
+    let found = documents::Discovery { source: name, kind: configured.kind, tenants };
+    if context.output.is_json() {
+        context.output.json(&found)?;
+    } else {
+        context.output.text(&screens::listing::discovery(&found))?;
+    }
+    Ok(Exit::Done)
+}
+
 /// Finds a source of the configuration by name, or says what to do.
-pub(super) async fn configured<'c>(context: &Context, config: &'c Config, name: &str) -> Result<&'c SourceConfig> {
+pub(super) async fn configured<'c>(context: &Context, config: &'c Config, name: &str) -> Result<Cow<'c, SourceConfig>> {
     let unknown = match config.known_source(name) {
         Ok(source) => return Ok(source),
         Err(unknown) => unknown,

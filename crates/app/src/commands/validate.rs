@@ -31,7 +31,7 @@ use crate::wiring;
 pub(super) async fn run(context: &mut Context, arguments: &Validate) -> Result<Exit> {
     let config = if arguments.source.is_some() { context.config()? } else { Config::default() };
     let configured = arguments.source.as_deref().map(|name| config.known_source(name)).transpose()?;
-    let (source, options) = wiring::validation(configured, arguments).await?;
+    let (source, options) = wiring::validation(configured.as_deref(), arguments).await?;
     let spool = Arc::new(Mutex::new(Spool::new()?));
     let store = {
         let spool = Arc::clone(&spool);

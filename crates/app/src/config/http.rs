@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use rollcall_adapters_clever::CleverConfig;
 use rollcall_adapters_http::{HttpConfig, Url};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -30,6 +31,14 @@ impl HttpSettings {
         http.timeout = self.timeout.map_or(http.timeout, |timeout| timeout.0);
         http.allow_http |= self.allow_http;
         http
+    }
+
+    /// The same for Clever, whose adapter opens several sessions.
+    pub(crate) fn apply_to_clever(&self, clever: &mut CleverConfig) {
+        clever.max_in_flight = self.max_in_flight.or(clever.max_in_flight);
+        clever.requests_per_second = self.requests_per_second.or(clever.requests_per_second);
+        clever.timeout = self.timeout.map_or(clever.timeout, |timeout| timeout.0);
+        clever.allow_http |= self.allow_http;
     }
 }
 

@@ -8,6 +8,7 @@
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
 mod auth;
+mod clever;
 mod csv;
 mod duration;
 mod http;
@@ -17,6 +18,7 @@ mod rest;
 mod secret;
 mod source;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -29,6 +31,7 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use self::clever::{CleverPlace, CleverSettings, Districts};
 pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
 pub(crate) use self::rest::RestSettings;
@@ -105,13 +108,22 @@ impl Config {
             .unwrap_or_else(|| SecretString::from(DEFAULT_DATABASE))
     }
 
-    /// The configured source of that name.
-    pub(crate) fn source(&self, name: &str) -> Option<&SourceConfig> {
-        self.sources.iter().find(|source| source.name() == name)
+    /// The configured source of that name, or that of a tenant (`NAME/TENANT`) where the source `NAME` stands for all.
+    pub(crate) fn source(&self, name: &str) -> Option<Cow<'_, SourceConfig>> {
+        let exactly = self.sources.iter().find(|source| source.name() == name).map(Cow::Borrowed);
+        exactly.or_else(|| {
+            let of_tenant = |source: &SourceConfig| source.of_tenant(source.tenant_in(name)?);
+            self.sources.iter().find_map(of_tenant).map(Cow::Owned)
+        })
+    }
+
+    /// Whether a source of exactly that name is configured.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name() == name)
     }
 
     /// The configured source of that name, or an error that names the nearest.
-    pub(crate) fn known_source(&self, name: &str) -> Result<&SourceConfig, Failure> {
+    pub(crate) fn known_source(&self, name: &str) -> Result<Cow<'_, SourceConfig>, Failure> {
         self.source(name).ok_or_else(|| {
             let failure = Failure::usage("source.unconfigured", format!("the configuration has no source `{name}`"));
             if self.sources.is_empty() {
@@ -253,6 +265,67 @@ mod tests {
             source(&format!("{bearer}\nversion = \"1.2\"")),
             source(bearer).replace("/ims/oneroster/v1p1", "/roster"),
             source(bearer).replace("base_url", "baseurl"),
+        ];
+        let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
+        let screens = screens.join("\n\n");
+        assert!(!screens.contains("hunter2"), "{screens}");
+        insta::assert_snapshot!(screens);
+    }
+
+    #[test]
+    fn a_source_over_clever_is_one_district_or_stands_for_all() {
+        let config = read(
+            r#"
+            [[source]]
+            name = "capital"
+            kind = "clever"
+            client_id = "rollcall"
+            client_secret = { env = "CLEVER_SECRET" }
+            districts = "all"
+            api_version = "v3.0"
+            full_every = "3d"
+            requests_per_second = 10
+            guards = { delete_percent = 5 }
+
+            [[source]]
+            name = "token"
+            kind = "clever"
+            district_token = { file = "/run/secrets/token" }
+            api_url = "http://127.0.0.1:8091"
+            "#,
+        )
+        .unwrap();
+        insta::assert_debug_snapshot!(config.sources());
+        let one = config.source("capital/58da").unwrap();
+        assert_eq!((one.name(), one.is_for_all_tenants()), ("capital/58da", false));
+        assert!(config.source("token/58da").is_none() && config.source("capital/").is_none());
+        let block = config.source("capital").unwrap().block_of_tenant("58da").unwrap();
+        insta::assert_snapshot!(block);
+        let again = read(&block).unwrap();
+        assert_eq!(format!("{:?}", again.sources()[0]), format!("{one:?}"));
+    }
+
+    #[test]
+    fn mistakes_in_a_source_over_clever_are_shown_where_they_are_and_quote_no_secret() {
+        let source = |keys: &str| format!("[[source]]\nname = \"a\"\nkind = \"clever\"\n{keys}");
+        let application = "client_id = \"a\"\nclient_secret = { env = \"S\" }";
+        let token = "district_token = { env = \"T\" }";
+        let broken = [
+            source(""),
+            source("client_id = \"a\""),
+            source("client_secret = { env = \"S\" }"),
+            source("client_id = \" \"\nclient_secret = { env = \"S\" }"),
+            source("client_id = \"a\"\nclient_secret = \"hunter2\""),
+            source("district_token = \"hunter2\""),
+            source(&format!("{application}\n{token}")),
+            source(&format!("{application}\ndistrict = \"\"")),
+            source(&format!("{application}\ndistricts = \"58da\"")),
+            source(&format!("{application}\ndistrict = \"58da\"\ndistricts = \"all\"")),
+            source(&format!("{token}\ndistricts = \"all\"")),
+            source(&format!("{token}\ndistict = \"58da\"")),
+            source(&format!("{token}\napi_version = \"v2.1\"")),
+            source(&format!("{token}\napi_url = \"https://api.clever.com/?token=hunter2\"")),
+            source(&format!("{token}\noauth_url = \"hunter2\"")),
         ];
         let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
         let screens = screens.join("\n\n");

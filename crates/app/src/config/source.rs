@@ -1,11 +1,15 @@
 //! `[[source]]`: where rosters come from.
 
+use std::fmt::{self, Write as _};
+
 use rollcall_adapters_oneroster::{EndDates, SlashDates};
 use rollcall_domain::sync::{Guards, Totals};
 use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::clever::{CleverSettings, Districts};
 use super::csv::CsvSettings;
 use super::keys::Keys;
 use super::mistake::Mistake;
@@ -15,9 +19,10 @@ use super::rest::RestSettings;
 type Sort = (&'static str, fn(&mut Keys<'_>) -> Result<Settings, Mistake>);
 
 /// The sorts of sources that this version knows.
-const SORTS: [Sort; 2] = [
+const SORTS: [Sort; 3] = [
     ("oneroster-csv", |keys| Ok(Settings::Csv(keys.take()?))),
     ("oneroster-rest", |keys| Ok(Settings::Rest(Box::new(RestSettings::take(keys)?)))),
+    ("clever", |keys| Ok(Settings::Clever(Box::new(CleverSettings::take(keys)?)))),
 ];
 
 /// Keys that belong to commands of later versions.
@@ -32,12 +37,83 @@ pub(crate) struct SourceConfig {
     pub(crate) common: Common,
     /// What only sources of its sort can be told.
     pub(crate) settings: Settings,
+    written: Written,
+}
+
+/// The keys of a source as they are in the file.
+#[derive(Clone)]
+struct Written(toml::Table);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Written").finish_non_exhaustive()
+    }
+}
+
+/// The keys by which a source of a vendor with many tenants says which ones it is about.
+#[derive(Debug, Clone, Copy)]
+struct TenantKeys {
+    /// One.
+    one: &'static str,
+    /// All of them.
+    all: &'static str,
 }
 
 impl SourceConfig {
     /// The name that commands and the store know it by.
     pub(crate) fn name(&self) -> &str {
         &self.common.name
+    }
+
+    /// Whether it stands for every tenant that its vendor knows, each of which is a source of its own.
+    pub(crate) fn is_for_all_tenants(&self) -> bool {
+        match &self.settings {
+            Settings::Csv(_) | Settings::Rest(_) => false,
+            Settings::Clever(clever) => clever.districts == Districts::All,
+        }
+    }
+
+    /// The name of the source of one tenant.
+    pub(crate) fn tenant_name(&self, tenant: &str) -> String {
+        format!("{}/{tenant}", self.name())
+    }
+
+    /// Which tenant a source's name means, if this source stands for all of them.
+    pub(crate) fn tenant_in<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let tenant = name.strip_prefix(self.name())?.strip_prefix('/')?;
+        (self.is_for_all_tenants() && !tenant.is_empty()).then_some(tenant)
+    }
+
+    /// The source of one tenant, if this source stands for all of them.
+    pub(super) fn of_tenant(&self, tenant: &str) -> Option<Self> {
+        let mut source = self.clone();
+        source.common.name = self.tenant_name(tenant);
+        match &mut source.settings {
+            Settings::Clever(clever) if clever.districts == Districts::All => {
+                clever.districts = Districts::One(tenant.to_owned());
+            }
+            Settings::Csv(_) | Settings::Rest(_) | Settings::Clever(_) => return None,
+        }
+        Some(source)
+    }
+
+    /// The `[[source]]` of one tenant, with everything else as this source has it; nothing if there are no tenants in
+    /// sources of this sort.
+    pub(crate) fn block_of_tenant(&self, tenant: &str) -> Option<String> {
+        let keys = self.settings.tenant_keys()?;
+        let text = |value: &str| toml::Value::from(value).to_string();
+        let mut block = format!(
+            "[[source]]\nname = {}\nkind = {}\n{} = {}\n",
+            text(&self.tenant_name(tenant)),
+            text(self.kind),
+            keys.one,
+            text(tenant),
+        );
+        let own = ["name", "kind", keys.one, keys.all];
+        for (key, value) in self.written.0.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+            let _ = writeln!(block, "{key} = {value}");
+        }
+        Some(block)
     }
 }
 
@@ -48,6 +124,18 @@ pub(crate) enum Settings {
     Csv(CsvSettings),
     /// OneRoster REST.
     Rest(Box<RestSettings>),
+    /// Clever.
+    Clever(Box<CleverSettings>),
+}
+
+impl Settings {
+    /// How such a source names its tenants, if its vendor has many.
+    fn tenant_keys(&self) -> Option<TenantKeys> {
+        match self {
+            Self::Csv(_) | Self::Rest(_) => None,
+            Self::Clever(_) => Some(TenantKeys { one: "district", all: "districts" }),
+        }
+    }
 }
 
 /// What every source can be told.
@@ -80,6 +168,7 @@ enum TotalsWord {
 
 /// Reads one `[[source]]`.
 pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<SourceConfig, Mistake> {
+    let written = table.clone();
     let mut keys = Keys::of(table, "a source is a table; write `[[source]]` and its keys below")?;
     for key in NOT_YET {
         if let Some(place) = keys.place_of(key) {
@@ -100,7 +189,8 @@ pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<SourceConfig, Mistake>
     }
     let settings = settings(&mut keys)?;
     keys.end()?;
-    Ok(SourceConfig { kind, common, settings })
+    let written = Written(toml::Table::deserialize(written.into_deserializer())?);
+    Ok(SourceConfig { kind, common, settings, written })
 }
 
 /// A source's name stands in command lines, listings and logs: it has no line breaks, and can be told from its

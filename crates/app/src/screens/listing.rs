@@ -7,7 +7,7 @@ use rollcall_domain::ports::{RejectRow, RunRow};
 use rollcall_domain::{Counts, Kind, PerKind};
 
 use super::{counted, lines_of, plain_table};
-use crate::documents::{Check, Migrations, PackageFinding, RejectSummary, Severity, Source};
+use crate::documents::{Check, Discovery, Migrations, PackageFinding, RejectSummary, Severity, Source};
 
 /// Runs, newest first. Times are the machine's.
 pub(crate) fn runs(rows: &[RunRow], zone: &TimeZone) -> String {
@@ -65,6 +65,43 @@ pub(crate) fn check(check: &Check<'_>) -> String {
         problems => writeln!(text, "not ready: {}", counted(problems, "problem")),
     };
     text
+}
+
+/// The tenants of a vendor: a table, and a piece of configuration for each.
+pub(crate) fn discovery(discovery: &Discovery<'_>) -> String {
+    let tenants = &discovery.tenants;
+    if tenants.is_empty() {
+        return "nothing is connected to these credentials\n".to_owned();
+    }
+    let mut table = plain_table(&["id", "name", "can be synced"], 3);
+    for tenant in tenants {
+        table.add_row([
+            line_of(&tenant.id),
+            line_of(&tenant.name),
+            if tenant.usable { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    let mut text = lines_of(&table);
+    for tenant in tenants {
+        let _ = writeln!(text, "\n# {}", line_of(&tenant.name));
+        let width = tenant.details.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in &tenant.details {
+            let _ = writeln!(text, "#   {:width$}  {}", line_of(name), line_of(value));
+        }
+        if let Some(reason) = &tenant.reason {
+            let _ = writeln!(text, "# cannot be synced: {}", line_of(reason));
+        }
+        // What cannot be synced yet is ready to be pasted all the same, and switched off.
+        for line in tenant.config.lines() {
+            let _ = writeln!(text, "{}{line}", if tenant.usable { "" } else { "# " });
+        }
+    }
+    text
+}
+
+/// A vendor's words on one line: they stand in comments of a configuration.
+fn line_of(words: &str) -> String {
+    words.replace(char::is_control, " ")
 }
 
 /// Rejects by kind, code and field.

@@ -30,6 +30,9 @@ pub(crate) struct AppliedPackage {
     pub(crate) modified_ns: i64,
     /// The digest of its content.
     pub(crate) digest: String,
+    /// The packages beside it that were done with by then. One that is older and not among them came too late.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,7 +66,12 @@ mod tests {
     fn the_cursor_of_version_1_is_written_and_read_back() {
         let memory = Memory {
             columns: BTreeMap::from([("orgs".to_owned(), vec!["name".to_owned(), "sourcedId".to_owned()])]),
-            applied: Some(AppliedPackage { name: "monday.zip".to_owned(), modified_ns: 17, digest: "ab".to_owned() }),
+            applied: Some(AppliedPackage {
+                name: "monday.zip".to_owned(),
+                modified_ns: 17,
+                digest: "ab".to_owned(),
+                earlier: Vec::new(),
+            }),
             demographics: true,
         };
         let cursor = memory.clone().into_cursor().unwrap();

@@ -68,6 +68,8 @@ pub(crate) struct Found {
     pub(crate) replaced: Vec<String>,
     /// Packages that may not be complete yet.
     pub(crate) unsettled: Vec<String>,
+    /// Packages that are older than the one applied last and were not there yet. To apply one now would undo newer ones.
+    pub(crate) late: Vec<String>,
 }
 
 /// The package to read next.
@@ -97,9 +99,17 @@ pub(crate) fn look(
 ) -> Result<Found, CsvError> {
     let (settled, unsettled) = candidates(folder, config.settle, now)?;
     let mut waiting = Vec::new();
+    let mut late = Vec::new();
+    let mut past = Vec::new();
     for candidate in settled {
         if is_after(&candidate, applied)? {
             waiting.push(candidate);
+        } else if applied
+            .is_some_and(|applied| applied.name != candidate.name && !applied.earlier.contains(&candidate.name))
+        {
+            late.push(candidate.name);
+        } else {
+            past.push(candidate.name);
         }
     }
     let contents: Vec<_> = waiting.iter().map(|candidate| content(&candidate.path, config, demographics)).collect();
@@ -118,11 +128,17 @@ pub(crate) fn look(
         None => None,
         Some(candidate) => {
             let digest = digest(&candidate.path)?;
-            let mark = AppliedPackage { name: candidate.name, modified_ns: candidate.modified_ns, digest };
+            let earlier = past.into_iter().chain(replaced.iter().cloned()).filter(|name| *name != candidate.name);
+            let mark = AppliedPackage {
+                earlier: earlier.collect(),
+                name: candidate.name.clone(),
+                modified_ns: candidate.modified_ns,
+                digest,
+            };
             Some(Next { path: candidate.path, mark, more })
         }
     };
-    Ok(Found { next, replaced, unsettled })
+    Ok(Found { next, replaced, unsettled, late })
 }
 
 /// The packages of a folder, oldest first, and the names of those that may still be growing.

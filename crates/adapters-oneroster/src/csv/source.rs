@@ -165,6 +165,12 @@ fn notes_of(found: &Found) -> Vec<String> {
     if !found.replaced.is_empty() {
         notes.push(format!("not read because a later package replaces them: {}", found.replaced.join(", ")));
     }
+    if !found.late.is_empty() {
+        notes.push(format!(
+            "not read because they came after a newer package was applied: {}; write them anew to have them applied",
+            found.late.join(", ")
+        ));
+    }
     if !found.unsettled.is_empty() {
         notes.push(format!("still being written: {}", found.unsettled.join(", ")));
     }

@@ -83,6 +83,24 @@ async fn deltas_are_applied_oldest_first_and_each_once() {
 }
 
 #[tokio::test]
+async fn a_package_that_comes_too_late_is_named_until_it_is_written_anew() {
+    let drops = Drops::new();
+    drops.zip("a.zip", &orgs("bulk", "First"), 5_000);
+    drops.zip("c.zip", &orgs("delta", "Third"), 3_000);
+    let applied = drops.pull(drops.pull(None).await.summary.cursor).await;
+    assert_eq!(name(&applied), "Third");
+    drops.zip("b.zip", &orgs("delta", "Second"), 4_000);
+    let nothing = drops.pull(applied.summary.cursor).await;
+    let note = nothing.summary.note.clone().unwrap();
+    assert!(nothing.summary.nothing_new && note.contains("b.zip") && !note.contains("a.zip"), "{note}");
+    touch(&drops.0.path().join("b.zip"), 2_000);
+    let anew = drops.pull(nothing.summary.cursor).await;
+    assert_eq!(name(&anew), "Second");
+    let nothing = drops.pull(anew.summary.cursor).await;
+    assert_eq!(nothing.summary.note.as_deref(), Some("no new package"));
+}
+
+#[tokio::test]
 async fn packages_of_one_time_go_by_name() {
     let drops = Drops::new();
     drops.zip("b.zip", &orgs("delta", "second"), 3_000);

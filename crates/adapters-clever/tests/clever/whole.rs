@@ -12,7 +12,7 @@ use wiremock::ResponseTemplate;
 use crate::events::advance;
 use crate::harness::Clever;
 use crate::support::mass;
-use crate::support::memory::{Key, MemoryStore};
+use rollcall_testkit::memory::{Key, MemoryStore};
 
 async fn sync(clever: &Clever, store: &MemoryStore, options: &SyncOptions) -> RunReport {
     let clock: &dyn Clock = &clever.clock;

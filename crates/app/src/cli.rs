@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollcall_adapters_oneroster::export::ExportVersion;
 use rollcall_adapters_oneroster::{PackageMode, SlashDates, TextEncoding};
 use rollcall_vendor_sim::auth::ClientAuth;
+use rollcall_vendor_sim::classlink::{ClassLinkMode, ClassLinkQuirk};
 use rollcall_vendor_sim::clever::CleverQuirk;
 use rollcall_vendor_sim::oneroster::Quirk;
 use secrecy::SecretString;
@@ -413,6 +414,8 @@ pub(crate) enum Simulate {
     Oneroster(SimulateOneRoster),
     /// Clever: districts with the Data API and the Events API
     Clever(SimulateClever),
+    /// ClassLink: tenants behind a proxy, each with a OneRoster 1.1 server
+    Classlink(SimulateClassLink),
 }
 
 /// The district that a simulated vendor serves.
@@ -492,6 +495,87 @@ pub(crate) struct SimulateClever {
     /// What was not agreed upon with Clever, or what the server does not do
     #[arg(long, value_name = "QUIRK", value_enum, value_delimiter = ',')]
     pub(crate) quirk: Vec<SimulatedCleverQuirk>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When it listens it prints one line of JSON: {\"base_url\": …, \"config\": …}; `config` is a `[[source]]` for `rollcall.toml`.
+Ctrl-C stops it. While it runs:
+
+  curl -X POST http://127.0.0.1:8092/_sim/advance -d '{\"churn\": 0.01}'
+  curl -X POST http://127.0.0.1:8092/_sim/tenant -d '{\"tenant\": \"2223\", \"enabled\": false}'
+  curl -X POST http://127.0.0.1:8092/_sim/fault -d '{\"kind\": \"moved_revision\", \"times\": 1, \"after\": 3}'
+  curl http://127.0.0.1:8092/_sim/status
+
+Examples:
+  rollcall simulate classlink --students 2000 --seed 7
+  rollcall simulate classlink --students 2000 --tenants 3
+  rollcall simulate classlink --students 2000 --mode direct")]
+pub(crate) struct SimulateClassLink {
+    /// Where to listen; port 0 takes any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8092")]
+    pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) district: SimulatedDistrict,
+
+    /// How many tenants there are, each with a district of so many students
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) tenants: u32,
+
+    /// Which way the source goes that is printed; both are open
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub(crate) mode: SimulatedMode,
+
+    /// The consumer key of the first tenant
+    #[arg(long, value_name = "ID", default_value = "rollcall")]
+    pub(crate) consumer_key: String,
+
+    /// A file with the partner's key, which is the first tenant's consumer secret too [default: a new one, in a file that
+    /// the source names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// What the servers leave out
+    #[arg(long, value_name = "QUIRK", value_enum, value_delimiter = ',')]
+    pub(crate) quirk: Vec<SimulatedClassLinkQuirk>,
+}
+
+/// Which way a source of ClassLink goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SimulatedMode {
+    /// Through the proxy, with the partner's key
+    #[default]
+    Proxy,
+    /// To the first tenant's own server, with its consumer key
+    Direct,
+}
+
+impl From<SimulatedMode> for ClassLinkMode {
+    fn from(mode: SimulatedMode) -> Self {
+        match mode {
+            SimulatedMode::Proxy => Self::Proxy,
+            SimulatedMode::Direct => Self::Direct,
+        }
+    }
+}
+
+/// What simulated ClassLink servers leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulatedClassLinkQuirk {
+    /// No `x-perm-rev`
+    NoRevision,
+    /// Neither `x-total-count` nor `x-count`
+    NoCounts,
+}
+
+impl From<SimulatedClassLinkQuirk> for ClassLinkQuirk {
+    fn from(quirk: SimulatedClassLinkQuirk) -> Self {
+        match quirk {
+            SimulatedClassLinkQuirk::NoRevision => Self::NoRevision,
+            SimulatedClassLinkQuirk::NoCounts => Self::NoCounts,
+        }
+    }
 }
 
 /// A version of Clever's API.

@@ -5,13 +5,14 @@
 //! students takes no more memory than one of ten.
 //!
 //! A simulated vendor serves such a district over HTTP: [`oneroster`] is a student information system that speaks
-//! OneRoster, [`clever`] an aggregator of districts with an API of its own. What vendors share is in [`server`] (faults
+//! OneRoster, [`clever`] an aggregator of districts with an API of its own, [`classlink`] one in front of OneRoster servers. What vendors share is in [`server`] (faults
 //! and days on demand) and [`auth`].
 //!
 //! The crate knows no adapter, on purpose: a simulator that shared code with the adapter it tests would share its
 //! misreadings too.
 
 pub mod auth;
+pub mod classlink;
 pub mod clever;
 mod collection;
 mod district;

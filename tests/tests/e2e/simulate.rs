@@ -111,3 +111,33 @@ fn a_simulated_clever_says_how_to_reach_its_districts() {
     let districts = json_of(&running.send("GET", "/districts", &bearer, "").unwrap());
     assert!(districts["data"][0]["uri"].as_str().unwrap().starts_with("/v3.0/districts/"));
 }
+
+#[test]
+fn a_simulated_classlink_lists_its_tenants_and_passes_on_to_each() {
+    let place = Place::new(Engine::Sqlite);
+    let running = Running::start(&place, "classlink --students 60 --seed 3 --tenants 3");
+    let source = running.config()["source"][0].clone();
+    assert_eq!((source["kind"].as_str(), source["tenants"].as_str()), (Some("classlink"), Some("all")));
+    assert_eq!(source["proxy_url"].as_str(), Some(running.base_url()));
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let key = std::fs::read_to_string(source["partner_key"]["file"].as_str().unwrap()).unwrap();
+    let listed = json_of(&running.send_to("/applications?limit=1000", "GET", &bearer(&key), "").unwrap());
+    let applications = listed["applications"].as_array().unwrap();
+    assert_eq!(applications.len(), 3);
+    for application in applications {
+        let id = application["oneroster_application_id"].as_str().unwrap();
+        let path = format!("/{id}/ims/oneroster/v1p1/schools?limit=1");
+        let answer = running.send_to(&path, "GET", &bearer(application["bearer"].as_str().unwrap()), "").unwrap();
+        assert!(answer.to_ascii_lowercase().contains("\r\nx-perm-rev: "), "{answer}");
+        assert_eq!(json_of(&answer)["orgs"].as_array().unwrap().len(), 1);
+    }
+    let moved = json_of(&running.send_to("/_sim/advance", "POST", "", "").unwrap());
+    assert_eq!(moved["generation"], 1);
+    assert_eq!(running.interrupt(), Some(0));
+
+    let running = Running::start(&place, "classlink --students 60 --mode direct");
+    let source = running.config()["source"][0].clone();
+    assert_eq!(source["base_url"].as_str(), Some(running.base_url()));
+    assert!(source["consumer_secret"]["file"].is_str() && running.base_url().ends_with("/ims/oneroster/v1p1"));
+    assert!(running.send("GET", "/users", "", "").unwrap().starts_with("HTTP/1.1 401 "));
+}

@@ -37,13 +37,14 @@ impl Running {
 
     /// Sends a request and returns the whole answer, or what kept it from coming.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
-        let (_, base) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
-        self.send_to(&format!("/{base}{path}"), method, headers, body)
+        let (_, base) = self.base_url().split_once("://").unwrap();
+        let base = base.split_once('/').map(|(_, base)| format!("/{base}")).unwrap_or_default();
+        self.send_to(&format!("{base}{path}"), method, headers, body)
     }
 
     /// Sends a request to a path that is not below the base URL.
     pub(crate) fn send_to(&self, path: &str, method: &str, headers: &str, body: &str) -> std::io::Result<String> {
-        let (host, _) = self.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let host = self.base_url().strip_prefix("http://").unwrap().split('/').next().unwrap();
         let mut stream = TcpStream::connect(host)?;
         let length = body.len();
         write!(

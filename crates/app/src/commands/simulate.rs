@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 use rollcall_domain::ports::Clock;
 use rollcall_vendor_sim::auth::{Authentication, OAuth1, OAuth2};
+use rollcall_vendor_sim::classlink::{ClassLink, ClassLinkOptions};
 use rollcall_vendor_sim::clever::{ApiVersion, Clever, CleverCredentials, CleverOptions};
 use rollcall_vendor_sim::oneroster::{History, OneRoster, OneRosterOptions, Package, Version};
 use rollcall_vendor_sim::server::{Announcement, Server, Vendor};
@@ -18,8 +19,8 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::cli::{
-    Simulate, SimulateClever, SimulateOneRoster, SimulatedApiVersion, SimulatedAuth, SimulatedCleverAuth,
-    SimulatedDistrict,
+    Simulate, SimulateClassLink, SimulateClever, SimulateOneRoster, SimulatedApiVersion, SimulatedAuth,
+    SimulatedCleverAuth, SimulatedDistrict,
 };
 use crate::clock::SystemClock;
 use crate::failure::{Exit, Failure};
@@ -30,6 +31,7 @@ pub(super) async fn run(context: &mut Context, arguments: &Simulate) -> Result<E
     match arguments {
         Simulate::Oneroster(arguments) => oneroster(&mut context.output, arguments).await,
         Simulate::Clever(arguments) => clever(&mut context.output, arguments).await,
+        Simulate::Classlink(arguments) => classlink(&mut context.output, arguments).await,
     }
 }
 
@@ -100,6 +102,32 @@ async fn clever(output: &mut Output, arguments: &SimulateClever) -> Result<Exit>
         let meter = Meter::start("simulated districts");
         let progress = |kind, total| meter.say(format!("{total} {kind} made"));
         Clever::over_districts(&origin, version, histories, options, clock, &progress)
+    });
+    let vendor = tokio::select! {
+        made = making => made?,
+        () = stopped() => return Ok(Exit::Done),
+    };
+    let announcement = vendor.announcement(&secret.path);
+    serve(output, server, Arc::new(vendor), &announcement).await?;
+    Ok(Exit::Done)
+}
+
+async fn classlink(output: &mut Output, arguments: &SimulateClassLink) -> Result<Exit> {
+    let histories = histories(&arguments.district, arguments.tenants)?;
+    let secret = Secret::of(arguments.secret_file.as_deref())?;
+    let options = ClassLinkOptions {
+        mode: arguments.mode.into(),
+        quirks: arguments.quirk.iter().map(|&quirk| quirk.into()).collect(),
+        ..ClassLinkOptions::new(arguments.consumer_key.clone(), secret.value.clone())
+    };
+
+    let server = bind(arguments.listen).await?;
+    let origin = server.origin();
+    let making = tokio::task::spawn_blocking(move || {
+        let meter = Meter::start("simulated districts");
+        let progress = |kind, total| meter.say(format!("{total} {kind} made"));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        ClassLink::over_districts(&origin, histories, options, &clock, &progress)
     });
     let vendor = tokio::select! {
         made = making => made?,

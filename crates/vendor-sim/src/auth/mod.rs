@@ -1,13 +1,17 @@
 //! How simulated vendors know who asks. Written from the RFCs, and shared with no client.
 
+mod keys;
 mod oauth1;
 mod oauth2;
+
+use std::sync::Arc;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use self::keys::DistrictKeys;
 pub use self::oauth1::OAuth1;
 pub(crate) use self::oauth2::basic_credentials;
 pub use self::oauth2::{ClientAuth, OAuth2};
@@ -21,6 +25,8 @@ pub enum Authentication {
     OAuth1(OAuth1),
     /// Tokens that expire.
     OAuth2(OAuth2),
+    /// Signed requests, or a bearer that can be replaced.
+    Keys(Arc<DistrictKeys>),
 }
 
 /// What a request may see.
@@ -61,14 +67,17 @@ impl Authentication {
                 if same(given, token.expose_secret()) { Ok(Grant::Everything) } else { Err(unknown_token()) }
             }
             Self::OAuth1(verifier) => verifier.check(request, now).map(|()| Grant::Everything),
+            Self::Keys(keys) => keys.check(request, now).map(|()| Grant::Everything),
             Self::OAuth2(tokens) => tokens.check(bearer(request)?, now).ok_or_else(unknown_token).map(Grant::Scopes),
         }
     }
 
     /// Voids the token that came with a request, where tokens are given out.
     pub fn void(&self, request: &Parts) {
-        if let (Self::OAuth2(tokens), Ok(token)) = (self, bearer(request)) {
-            tokens.void(token);
+        match (self, bearer(request)) {
+            (Self::OAuth2(tokens), Ok(token)) => tokens.void(token),
+            (Self::Keys(keys), _) => keys.void(request),
+            _ => {}
         }
     }
 
@@ -76,7 +85,7 @@ impl Authentication {
     pub fn expired(&self) -> Refusal {
         match self {
             Self::OAuth1(_) => oauth1::refusal("the credentials have expired"),
-            Self::Bearer(_) | Self::OAuth2(_) => unknown_token(),
+            Self::Bearer(_) | Self::OAuth2(_) | Self::Keys(_) => unknown_token(),
         }
     }
 }

@@ -80,12 +80,23 @@ pub struct OneRosterOptions {
     pub quirks: Vec<Quirk>,
     /// Whether it compresses for clients that accept it.
     pub compress: bool,
+    /// The faults that are armed: several servers of one vendor may share them.
+    pub faults: Arc<Faults>,
+}
+
+/// What a server did, for the vendor around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    /// How many records the answer has.
+    pub(crate) records: usize,
+    /// What befell it.
+    pub(crate) fault: Option<FaultKind>,
 }
 
 impl OneRosterOptions {
     /// A server with all there is, and pages of at most 10,000.
-    pub const fn new(authentication: Authentication) -> Self {
-        Self { authentication, max_limit: 10_000, quirks: Vec::new(), compress: true }
+    pub fn new(authentication: Authentication) -> Self {
+        Self { authentication, max_limit: 10_000, quirks: Vec::new(), compress: true, faults: Arc::default() }
     }
 }
 
@@ -98,7 +109,7 @@ pub struct OneRoster {
     options: OneRosterOptions,
     origin: String,
     shape: Shape,
-    faults: Faults,
+    faults: Arc<Faults>,
     roster: RwLock<Arc<Roster>>,
     days: Mutex<Option<Days>>,
     asked: Asked,
@@ -189,10 +200,10 @@ impl OneRoster {
     ) -> Self {
         Self {
             clock,
+            faults: Arc::clone(&options.faults),
             options,
             origin: origin.to_owned(),
             shape,
-            faults: Faults::default(),
             roster: RwLock::new(Arc::new(Roster::new(collections))),
             days: Mutex::new(days),
             asked: Asked::default(),
@@ -207,7 +218,7 @@ impl OneRoster {
         let file = text(&file);
         let auth = match &self.options.authentication {
             Authentication::Bearer(_) => format!("{{ method = \"bearer\", token = {{ file = {file} }} }}"),
-            Authentication::OAuth1(_) => format!(
+            Authentication::OAuth1(_) | Authentication::Keys(_) => format!(
                 "{{ method = \"oauth1\", consumer_key = {account}, consumer_secret = {{ file = {file} }}, signature = \
                  \"HMAC-SHA256\" }}"
             ),
@@ -232,7 +243,7 @@ impl OneRoster {
     }
 
     /// Answers a request for something below the base path.
-    async fn answer(self: Arc<Self>, request: Request) -> Response {
+    pub(crate) async fn answer(self: Arc<Self>, request: Request) -> Response {
         let (request, _) = request.into_parts();
         let version = self.shape.version;
         if request.method != Method::GET {
@@ -333,14 +344,17 @@ impl OneRoster {
             Page { version, roster, view, query, list: &list, quirks, url: &url, fault }.write()
         };
         self.asked.records.fetch_add(written.records, Ordering::Relaxed);
-        written.answer(headers, self.options.compress)
+        let told = Told { records: written.records, fault: fault.map(|fault| fault.kind) };
+        let mut answer = written.answer(headers, self.options.compress);
+        answer.extensions_mut().insert(told);
+        answer
     }
 
     /// Answers a request for a token.
     fn token(&self, headers: &HeaderMap, body: &[u8]) -> Response {
         match &self.options.authentication {
             Authentication::OAuth2(tokens) => tokens.issue(headers, body, self.clock.now()),
-            Authentication::Bearer(_) | Authentication::OAuth1(_) => {
+            Authentication::Bearer(_) | Authentication::OAuth1(_) | Authentication::Keys(_) => {
                 Problem::Unknown("no tokens are given out here".to_owned()).answer(self.shape.version)
             }
         }
@@ -400,7 +414,7 @@ impl Vendor for OneRoster {
             "records_served": self.asked.records.load(Ordering::Relaxed),
             "tokens": match &self.options.authentication {
                 Authentication::OAuth2(tokens) => tokens.issued(),
-                Authentication::Bearer(_) | Authentication::OAuth1(_) => 0,
+                Authentication::Bearer(_) | Authentication::OAuth1(_) | Authentication::Keys(_) => 0,
             },
         })
     }

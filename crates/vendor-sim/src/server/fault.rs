@@ -46,13 +46,19 @@ pub enum FaultKind {
     RepeatedPage,
     /// The collection ends one record earlier with each request.
     ShrinkingTotal,
+    /// The revision of the roster is another one from now on. Only ClassLink has revisions.
+    MovedRevision,
 }
 
 impl FaultKind {
     /// Whether the fault can befall a request: some make sense only for a list, or only for a later page of it.
     fn befalls(self, request: &RosterRequest<'_>) -> bool {
         match self {
-            Self::ShortPage | Self::MissingEnvelope | Self::EmptyCollection | Self::ShrinkingTotal => request.is_list,
+            Self::ShortPage
+            | Self::MissingEnvelope
+            | Self::EmptyCollection
+            | Self::ShrinkingTotal
+            | Self::MovedRevision => request.is_list,
             Self::RepeatedPage => request.is_list && !request.is_first_page,
             _ => true,
         }

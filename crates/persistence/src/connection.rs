@@ -38,6 +38,8 @@ pub(crate) enum Work {
     Sets,
     /// The same, of tens of thousands of records: never one by one.
     LargeSets,
+    /// All records of a kind, from one end to the other: as it sees fit, but to the end.
+    Everything,
 }
 
 /// A connection, and the words for errors on it.
@@ -362,7 +364,7 @@ impl Connection {
         // What a small set asks for lies in memory: the run has just read the fingerprints of all that it may change.
         let page_cost = if work == Work::Sets { "0.1" } else { "DEFAULT" };
         let sql = format!(
-            "{} SET LOCAL enable_nestloop = {}; SET LOCAL random_page_cost = {page_cost}",
+            "{} SET LOCAL enable_nestloop = {}; SET LOCAL random_page_cost = {page_cost}; SET LOCAL cursor_tuple_fraction = 1",
             sets.concat(),
             switch(work != Work::LargeSets)
         );

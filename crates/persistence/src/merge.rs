@@ -122,27 +122,25 @@ impl Merge<'_> {
             "SELECT count(*) FROM creations WHERE source_id = ? AND kind = ?",
             &[Bind::int(source), Bind::text(kind.as_str())],
         )? > 0;
-        // What is there decides what is new, whatever the change was called.
-        let there = format!(
-            "EXISTS (SELECT 1 FROM {table} t WHERE t.source_id = {source} AND t.sourced_id = {staging}.sourced_id)"
-        );
-        let sql = format!("UPDATE {staging} SET change = 0 WHERE change <> 0 AND NOT {there}");
-        self.connection().execute_once("sort out what is new", &sql, &[])?;
         if known {
-            let sql = format!("UPDATE {staging} SET change = 1 WHERE change = 0 AND {there}");
-            self.connection().execute_once("sort out what is new", &sql, &[])?;
+            // What is there decides what is new, whatever the change was called. The index comes first: PostgreSQL does
+            // not use one in the transaction that made it over rows that it had changed before.
+            self.staging.index(staging, "replaces")?;
+            let there = format!(
+                "SELECT t.id FROM {table} t WHERE t.source_id = {source} AND t.sourced_id = {staging}.sourced_id"
+            );
+            let sql = format!("UPDATE {staging} SET replaces = ({there}) WHERE EXISTS ({there})");
+            self.connection().execute_once("find what is there", &sql, &[])?;
         }
         self.create(layout)?;
         load::put_back(self.connection(), aside, table)?;
-        if known {
-            self.update(layout)?;
-        }
+        let updated = known && self.update(layout)?;
         self.attach_to_own_kind(layout)?;
         for child in layout.children {
-            self.child_rows(layout, child)?;
+            self.child_rows(layout, child, updated)?;
             load::put_back(self.connection(), aside, child.table)?;
         }
-        self.external_ids(layout)
+        self.external_ids(layout, updated)
     }
 
     fn create(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
@@ -181,7 +179,7 @@ impl Merge<'_> {
             Engine::Sqlite | Engine::Postgres => "",
         };
         let sql = format!(
-            "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.change = 0{order}",
+            "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.replaces IS NULL{order}",
             layout.staging
         );
         let created = self.connection().execute_once(&format!("create {}", layout.kind), &sql, &[])?;
@@ -209,10 +207,12 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn update(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+    /// Updates what is there already; answers whether anything was.
+    fn update(&mut self, layout: &'static Layout) -> Result<bool, StoreError> {
         let (source, table, staging) = (self.source.0, layout.table, layout.staging);
-        let sql =
-            format!("SELECT ord, sourced_id FROM {staging} WHERE change <> 0 AND ord > ? ORDER BY ord LIMIT {CHUNK}");
+        let sql = format!(
+            "SELECT ord, sourced_id FROM {staging} WHERE replaces IS NOT NULL AND ord > ? ORDER BY ord LIMIT {CHUNK}"
+        );
         let mut after = i64::MIN;
         let mut any = false;
         self.connection().plan_for(Work::Keys)?;
@@ -244,7 +244,7 @@ impl Merge<'_> {
         }
         self.plan_for_sets()?;
         if !any {
-            return Ok(());
+            return Ok(false);
         }
         let mut set = format!(
             "fingerprint = s.fingerprint, encoding = {}, modified_ms = s.modified_ms, deleted_at_us = NULL, delete_reason = NULL",
@@ -262,20 +262,53 @@ impl Merge<'_> {
                 ", {stem}_id = (SELECT l.id FROM {target} l WHERE l.source_id = {source} AND l.sourced_id = s.{stem}_ref)"
             );
         }
-        let sql = format!(
-            "UPDATE {table} AS t SET {set} FROM {staging} s WHERE t.source_id = {source} AND t.sourced_id = s.sourced_id AND s.change <> 0"
-        );
+        let sql = format!("UPDATE {table} AS t SET {set} FROM {staging} s WHERE t.id = s.replaces");
         self.connection().execute_once(&format!("update {}", layout.kind), &sql, &[])?;
-        let ids = format!(
-            "(SELECT t.id FROM {staging} s {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE s.change <> 0)",
-            join = self.staging.connection.ordered_join()
-        );
+        // Which records are replaced was not known when PostgreSQL looked at what is staged.
+        self.connection().plan_for(Work::Keys)?;
         for child in layout.children {
-            let sql = format!("DELETE FROM {} WHERE {} IN {ids}", child.table, child.owner);
-            self.connection().execute_once("replace the rows of records", &sql, &[])?;
+            self.drop_changed_rows(layout, child)?;
         }
-        let sql = format!("DELETE FROM external_ids WHERE kind = '{}' AND record_id IN {ids}", layout.kind.as_str());
-        self.connection().execute_once("replace external ids", &sql, &[])?;
+        self.drop_changed_external_ids(layout)?;
+        self.plan_for_sets()?;
+        Ok(true)
+    }
+
+    /// Drops the rows of updated records that are not as staged. Most are, and stay, with all their index entries.
+    fn drop_changed_rows(&mut self, layout: &'static Layout, child: &'static Child) -> Result<(), StoreError> {
+        let (table, owner, stem, staging) = (child.table, child.owner, child.link.stem, layout.staging);
+        let mut same = format!("n.position = c.position AND n.{stem}_ref IS NOT DISTINCT FROM c.{stem}_ref");
+        for column in child.columns {
+            same += &format!(" AND n.{name} IS NOT DISTINCT FROM c.{name}", name = column.name);
+        }
+        self.staging.index(child.staging, "ord")?;
+        // A row whose reference dangles is written again: its target may be there now.
+        let sql = format!(
+            "DELETE FROM {table} AS c WHERE c.{owner} IN (SELECT replaces FROM {staging} WHERE replaces IS NOT NULL) AND (\
+             (c.{stem}_id IS NULL AND c.{stem}_ref IS NOT NULL) OR NOT EXISTS (SELECT 1 FROM {staging} s {join} \
+             {child_staging} n ON n.ord = s.ord WHERE s.replaces = c.{owner} AND {same}))",
+            join = self.connection().ordered_join(),
+            child_staging = child.staging,
+        );
+        self.connection().execute_once("drop changed rows of records", &sql, &[])?;
+        Ok(())
+    }
+
+    /// The same for external ids.
+    fn drop_changed_external_ids(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let (kind, staging) = (layout.kind.as_str(), layout.staging);
+        let mut sql = format!(
+            "DELETE FROM external_ids AS c WHERE c.kind = '{kind}' AND c.record_id IN (SELECT replaces FROM {staging} WHERE replaces IS NOT NULL)"
+        );
+        if self.staging.external_ids[layout.kind] {
+            self.staging.index(EXTERNAL_IDS, "ord")?;
+            sql += &format!(
+                " AND NOT EXISTS (SELECT 1 FROM {staging} s {join} {EXTERNAL_IDS} n ON n.ord = s.ord \
+                 WHERE s.replaces = c.record_id AND n.kind = c.kind AND n.scheme = c.scheme AND n.value = c.value)",
+                join = self.connection().ordered_join(),
+            );
+        }
+        self.connection().execute_once("drop changed external ids", &sql, &[])?;
         Ok(())
     }
 
@@ -286,7 +319,7 @@ impl Merge<'_> {
             let stem = link.stem;
             let sql = format!(
                 "UPDATE {table} AS t SET {stem}_id = l.id FROM {staging} s {join} {table} l ON l.source_id = {source} AND l.sourced_id = s.{stem}_ref \
-                 WHERE t.source_id = {source} AND t.sourced_id = s.sourced_id AND s.change = 0",
+                 WHERE t.source_id = {source} AND t.sourced_id = s.sourced_id AND s.replaces IS NULL",
                 join = self.staging.connection.ordered_join()
             );
             self.connection().execute_once("attach references", &sql, &[])?;
@@ -294,7 +327,8 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn child_rows(&mut self, layout: &'static Layout, child: &'static Child) -> Result<(), StoreError> {
+    /// Writes the rows that records own. Of updated records some are still there as they should be.
+    fn child_rows(&mut self, layout: &'static Layout, child: &'static Child, updated: bool) -> Result<(), StoreError> {
         let (source, stem) = (self.source.0, child.link.stem);
         let columns: String = child.columns.iter().map(|column| format!("{}, ", column.name)).collect();
         let staged: String = child.columns.iter().map(|column| format!("c.{}, ", column.name)).collect();
@@ -303,19 +337,20 @@ impl Merge<'_> {
             "INSERT INTO {table} ({owner}, position, {columns}{stem}_ref, {stem}_id) \
              SELECT t.id, c.position, {staged}c.{stem}_ref, l.id FROM {child_staging} c {join} {staging} s ON s.ord = c.ord \
              {join} {holder} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id \
-             LEFT JOIN {target} l ON l.source_id = {source} AND l.sourced_id = c.{stem}_ref",
+             LEFT JOIN {target} l ON l.source_id = {source} AND l.sourced_id = c.{stem}_ref WHERE TRUE{there}",
             table = child.table,
             owner = child.owner,
             child_staging = child.staging,
             staging = layout.staging,
             holder = layout.table,
             target = child.link.target(),
+            there = still_there(updated),
         );
         self.connection().execute_once("write the rows of records", &sql, &[])?;
         Ok(())
     }
 
-    fn external_ids(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+    fn external_ids(&mut self, layout: &'static Layout, updated: bool) -> Result<(), StoreError> {
         if !self.staging.external_ids[layout.kind] {
             return Ok(());
         }
@@ -324,9 +359,10 @@ impl Merge<'_> {
         let sql = format!(
             "INSERT INTO external_ids (kind, record_id, scheme, value, source_id) \
              SELECT '{kind}', t.id, e.scheme, e.value, {source} FROM {EXTERNAL_IDS} e {join} {staging} s ON s.ord = e.ord \
-             {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE e.kind = '{kind}'",
+             {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE e.kind = '{kind}'{there}",
             staging = layout.staging,
             table = layout.table,
+            there = still_there(updated),
         );
         self.connection().execute_once("write external ids", &sql, &[])?;
         Ok(())
@@ -646,6 +682,11 @@ impl Merge<'_> {
         self.connection().execute_once("keep pending records", &sql, &[])?;
         Ok(())
     }
+}
+
+/// What an INSERT of rows that records own must end with.
+fn still_there(updated: bool) -> &'static str {
+    if updated { " ON CONFLICT DO NOTHING" } else { "" }
 }
 
 #[derive(Debug, Serialize)]

@@ -11,7 +11,7 @@ use rollcall_domain::{
     ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId, Text,
 };
 
-use crate::connection::{Bind, Connection, Row};
+use crate::connection::{Bind, Connection, Engine, Row, Work};
 use crate::layout::{Layout, Place, layout, place};
 use crate::rows::{HEAD, Owned, Reader, sourced_id};
 use crate::staging::{EXTERNAL_IDS, Staging, json};
@@ -286,7 +286,7 @@ pub(crate) fn staged(staging: &mut Staging, kind: Kind, ids: &[SourcedId]) -> Re
     staging.index(layout.staging, "sourced_id")?;
     let connection = &mut staging.connection;
     let mut columns = "s.ord, s.sourced_id, s.fingerprint, 0, s.modified_ms, NULL".to_owned();
-    for name in crate::staging::staged_columns(layout).iter().skip(5) {
+    for name in crate::staging::staged_columns(layout).iter().skip(4) {
         columns += &format!(", s.{name}");
     }
     let sql = format!("SELECT {columns} FROM {} s WHERE s.sourced_id IN {}", layout.staging, connection.texts());
@@ -542,13 +542,24 @@ pub(crate) fn records(
     sink: Sink<'_, Record>,
 ) -> Result<(), StoreError> {
     let layout = layout(kind);
-    let sql = format!(
-        "{} WHERE t.source_id = ? AND t.deleted_at_us IS NULL AND t.sourced_id > ? ORDER BY t.sourced_id LIMIT {RECORDS}",
-        select(layout, Links::Live)
-    );
+    let live = format!("{} WHERE t.source_id = {} AND t.deleted_at_us IS NULL", select(layout, Links::Live), source.0);
+    let sql = match connection.engine() {
+        Engine::Sqlite => format!("{live} AND t.sourced_id > ? ORDER BY t.sourced_id LIMIT {RECORDS}"),
+        Engine::Postgres => {
+            // One sort of everything instead of a look into four tables for each record.
+            let cursor = format!("roster_of_{}", layout.table);
+            connection.plan_for(Work::Everything)?;
+            let declare = format!("DECLARE {cursor} NO SCROLL CURSOR FOR {live} ORDER BY t.sourced_id");
+            connection.batch("read records", &declare)?;
+            connection.plan_for(Work::Keys)?;
+            format!("FETCH {RECORDS} FROM {cursor}")
+        }
+    };
     let mut after = String::new();
     loop {
-        let page = load(connection, layout, Links::Live, &sql, &[Bind::int(source.0), Bind::text(&after)])?;
+        let place = [Bind::text(&after)];
+        let binds = if connection.engine() == Engine::Sqlite { place.as_slice() } else { &[] };
+        let page = load(connection, layout, Links::Live, &sql, binds)?;
         let Some(last) = page.last() else { return Ok(()) };
         last.record.sourced_id().as_str().clone_into(&mut after);
         if !sink(page.into_iter().map(|stored| stored.record).collect()) {

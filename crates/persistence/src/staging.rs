@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use rollcall_domain::ports::{ChangeKind, DeleteReason, RoleBook, StagedChange, StoreError};
+use rollcall_domain::ports::{DeleteReason, RoleBook, StagedChange, StoreError};
 use rollcall_domain::{Fingerprint, Kind, PerKind, Record, SourcedId};
 use serde::{Deserialize, Serialize};
 
@@ -158,10 +158,9 @@ impl Staging {
     fn record_tables(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
         self.table(layout.staging, |engine| {
             let mut columns = format!(
-                "ord {}, sourced_id {}, change {}, fingerprint {}, modified_ms BIGINT",
+                "ord {}, sourced_id {}, replaces BIGINT, fingerprint {}, modified_ms BIGINT",
                 ordinal(engine),
                 id_type(engine),
-                small(engine),
                 bytes(engine)
             );
             for column in layout.columns {
@@ -263,12 +262,12 @@ impl Staging {
             let mut batch = Batch::default();
             let mut any = false;
             for (ord, change) in (first..).zip(changes) {
-                if let StagedChange::Put { record, fingerprint, modified_ms, change } = change
+                if let StagedChange::Put { record, fingerprint, modified_ms, .. } = change
                     && record.kind() == layout.kind
                 {
                     any = true;
                     self.puts[layout.kind] += 1;
-                    batch.put(ord, record, *fingerprint, *modified_ms, *change);
+                    batch.put(ord, record, *fingerprint, *modified_ms);
                 }
             }
             if any {
@@ -375,12 +374,10 @@ impl<'a> Batch<'a> {
         record: &'a Record,
         fingerprint: Fingerprint,
         modified_ms: Option<i64>,
-        change: ChangeKind,
     ) {
         self.records.extend([
             Bind::int(ord),
             Bind::text(record.sourced_id().as_str()),
-            Bind::int(i64::from(change != ChangeKind::Created)),
             Bind::Bytes(Some(Cow::Owned(fingerprint.to_bytes().to_vec()))),
             Bind::Int(modified_ms),
         ]);
@@ -442,7 +439,7 @@ fn operation(change: &StagedChange) -> Option<(&'static str, &SourcedId, Operati
 
 /// The columns of a kind's staging table.
 pub(crate) fn staged_columns(layout: &'static Layout) -> Vec<&'static str> {
-    let mut columns = vec!["ord", "sourced_id", "change", "fingerprint", "modified_ms"];
+    let mut columns = vec!["ord", "sourced_id", "fingerprint", "modified_ms"];
     columns.extend(layout.columns.iter().map(|column| column.name));
     columns.extend(layout.links.iter().map(|link| match link.stem {
         "parent" => "parent_ref",
@@ -486,13 +483,6 @@ fn id_type(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "TEXT",
         Engine::Postgres => "TEXT COLLATE \"C\"",
-    }
-}
-
-fn small(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => "INTEGER",
-        Engine::Postgres => "SMALLINT",
     }
 }
 

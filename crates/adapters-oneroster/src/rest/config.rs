@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use rollcall_adapters_http::{RedactedUrl, Url};
 use rollcall_domain::Kind;
+use rollcall_domain::entities::ExternalId;
+use rollcall_domain::ports::{Capabilities, EmptySnapshot, Repeats, ScopeDigest, SourceDescription};
 use rollcall_domain::sync::Totals;
 use serde::{Deserialize, Serialize};
 
 use super::error::RestError;
+use super::profile::RestProfile;
 use crate::config::{EndDates, SlashDates};
 
 /// The settings of a [`RestSource`](crate::RestSource). Server, credentials, pace and patience are the session's.
@@ -42,6 +45,8 @@ pub struct RestConfig {
     pub slash_dates: Option<SlashDates>,
     /// Whether the source means end dates as the last day or as the day after it.
     pub end_dates: EndDates,
+    /// Ids that every org gets beside its own: what the vendor calls the tenant whose roster this is.
+    pub org_ids: Vec<ExternalId>,
 }
 
 impl RestConfig {
@@ -58,7 +63,34 @@ impl RestConfig {
             totals: Totals::Trust,
             slash_dates: None,
             end_dates: EndDates::default(),
+            org_ids: Vec::new(),
         }
+    }
+
+    /// What a source with these settings is and can do. `place` tells one roster from another: where the service is, or
+    /// what the vendor calls it.
+    pub fn describe(&self, profile: &RestProfile, place: &str) -> SourceDescription {
+        SourceDescription {
+            kind: profile.source_kind,
+            capabilities: Capabilities {
+                incremental: profile.incremental && self.schools.is_empty(),
+                // Pages that move are read again, so what is left claims to be one record, as it does in a file.
+                repeats: Repeats::Conflict,
+                empty_snapshot: EmptySnapshot::Fail,
+            },
+            scope: self.scope(profile.source_kind, place),
+        }
+    }
+
+    /// The digest of everything that shapes what the source shows.
+    fn scope(&self, kind: &str, place: &str) -> ScopeDigest {
+        let Self { version, credential, filters, schools, org_ids, .. } = self;
+        let mut schools: Vec<_> = schools.iter().collect();
+        schools.sort_unstable();
+        let filters: Vec<_> = filters.iter().map(|(kind, filter)| (kind.as_str(), filter.trim())).collect();
+        let shaping = serde_json::json!([kind, place, version, credential, filters, schools, org_ids]);
+        let digest = blake3::hash(shaping.to_string().as_bytes()).to_hex();
+        ScopeDigest(format!("{kind}/1:{}", &digest[..32]))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Changes alone, and when they are not enough.
 
-use rollcall_domain::Kind;
+use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{Coverage, RosterSource};
+use rollcall_domain::{Kind, Record};
 use serde_json::json;
 
 use crate::harness::{Behaviour, Filtering, Service, refusal};
@@ -203,6 +204,12 @@ async fn r9_the_scope_follows_what_shapes_the_view_and_nothing_else() {
     scopes.push(service.source().describe().scope);
     service.config.schools = vec!["s1".to_owned()];
     scopes.push(service.source().describe().scope);
+    let id = ExternalId { scheme: "tenant".into(), value: "7".into() };
+    service.config.org_ids = vec![id.clone()];
+    scopes.push(service.source().describe().scope);
+    let pulled = service.pull().await;
+    let Record::Orgs(org) = pulled.records()[0] else { unreachable!("orgs come first") };
+    assert_eq!(org.external_ids, [id]);
     service.config.version = rollcall_adapters_oneroster::RestVersion::V1_2;
     scopes.push(service.source().describe().scope);
     for (position, scope) in scopes.iter().enumerate() {

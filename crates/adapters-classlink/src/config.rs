@@ -140,3 +140,20 @@ impl ClassLinkConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_asked_for_four_things_at_once_at_most_and_has_two_minutes_for_each() {
+        let access = ClassLinkAccess::Partner { partner_key: "k".into(), mode: Mode::Proxy };
+        let mut config = ClassLinkConfig::new(access, "k");
+        let session = config.session(config.proxy_url.clone());
+        assert_eq!((session.max_in_flight, session.timeout), (4, Duration::from_mins(2)));
+        config.http.max_in_flight = 64;
+        assert_eq!(config.session(config.proxy_url.clone()).max_in_flight, 4);
+        config.http.max_in_flight = 2;
+        assert_eq!(config.session(config.proxy_url.clone()).max_in_flight, 2);
+    }
+}

@@ -137,7 +137,9 @@ impl Upstream for Simulated {
     }
 
     fn arm(&self, fault: Fault, times: Times) {
-        self.in_order.store(times == Times::Always, Ordering::Relaxed);
+        // A refused signature is the end, even if it is refused once.
+        let is_final = self.mode == Mode::Direct && fault == Fault::ExpiredToken;
+        self.in_order.store(times == Times::Always || is_final, Ordering::Relaxed);
         faults::arm(self.vendor.faults(), fault, times);
     }
 

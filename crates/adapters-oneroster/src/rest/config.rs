@@ -82,6 +82,12 @@ impl RestConfig {
         }
     }
 
+    /// What shapes the records that are made of an answer, and not which answer comes: another program may read otherwise.
+    pub(crate) fn reading(&self) -> String {
+        let Self { slash_dates, end_dates, .. } = self;
+        format!("{} {slash_dates:?} {end_dates:?}", env!("CARGO_PKG_VERSION"))
+    }
+
     /// The digest of everything that shapes what the source shows.
     fn scope(&self, kind: &str, place: &str) -> ScopeDigest {
         let Self { version, credential, filters, schools, org_ids, .. } = self;

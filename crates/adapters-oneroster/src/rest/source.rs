@@ -188,7 +188,8 @@ impl Pull<'_> {
         let Some(known) = memory.revision.as_ref().filter(|_| source.client.profile.revision_header.is_some()) else {
             return Ok(None);
         };
-        if !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
+        let is_read_alike = memory.reading.as_ref() == Some(&source.config.reading());
+        if !is_read_alike || !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
             return Ok(None);
         }
         let context = Arc::new(source.context(Kind::Orgs));
@@ -300,11 +301,13 @@ impl Pull<'_> {
             // A kind that could not be read this time has to be read in full once it can.
             kinds.retain(|kind| memory.kinds.contains(kind) || summary.coverage[*kind] == Coverage::Snapshot);
         }
+        let revision = state.revision.of_everything().filter(|_| since.is_none());
         let memory = Memory {
             since: began.checked_sub(overlap).unwrap_or(Timestamp::UNIX_EPOCH),
             full,
             refused,
-            revision: state.revision.of_everything().filter(|_| since.is_none()),
+            reading: revision.as_ref().map(|_| config.reading()),
+            revision,
             totals_proven: state.totals_proven,
             kinds,
         };

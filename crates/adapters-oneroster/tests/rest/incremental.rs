@@ -1,5 +1,6 @@
 //! Changes alone, and when they are not enough.
 
+use rollcall_adapters_oneroster::EndDates;
 use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{Coverage, RosterSource};
 use rollcall_domain::{Kind, Record};
@@ -179,6 +180,11 @@ async fn a_vendors_revision_ends_an_unchanged_pull_early_and_a_moving_one_begins
     assert_eq!(second.cursor(), first.cursor());
     let asked = service.try_pull(first.cursor(), true).await.unwrap();
     assert_eq!(asked.ids(Kind::Users).len(), 45, "--full reads all the same");
+    service.config.end_dates = EndDates::Inclusive;
+    service.clock.set("2026-09-09T00:00:00Z");
+    let otherwise = service.pull_from(first.cursor()).await;
+    assert_eq!(otherwise.ids(Kind::Users).len(), 45, "the same answers give other records");
+    service.config.end_dates = EndDates::Exclusive;
     service.script(|asked, vendor| {
         if asked.collection == "classes" {
             vendor.headers = vec![("x-perm-rev", "42".to_owned())];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rollcall_adapters_http::{Auth, HttpSession, RedactedUrl, Url};
 use rollcall_domain::ports::Clock;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
 
 use crate::config::{ClassLinkConfig, Mode};
 use crate::error::ClassLinkError;
@@ -56,7 +57,7 @@ impl From<Entry> for Application {
             // A text, so that "false" is not nothing.
             enabled: entry.enabled.is_some_and(|Word(word)| word.eq_ignore_ascii_case("true")),
             status: text(entry.tenant_status),
-            id: text(entry.oneroster_application_id),
+            id: entry.oneroster_application_id.unwrap_or_default().0,
             bearer: entry.bearer.filter(|bearer| !bearer.expose_secret().trim().is_empty()),
         }
     }
@@ -193,13 +194,13 @@ impl Applications {
     async fn page(&self, url: &Url, offset: usize) -> Result<Vec<Application>, ClassLinkError> {
         for _ in 0..2 {
             let Page { status, applications } = self.session.get_json::<Page>(url.clone()).await?.value;
-            if let Some(Word(status)) = status.filter(|Word(status)| status != "1") {
+            if status.is_some_and(|status| status.get() != "1") {
                 // Not documented: what counts is whether the list is there.
-                tracing::warn!(status, "ClassLink gives its list of applications an unusual status");
+                tracing::warn!("ClassLink gives its list of applications another status than 1");
             }
             let Some(list) = applications.filter(|list| list.get().starts_with('[')) else { continue };
             // What the reader says of an entry can quote it.
-            let entries: Vec<Box<serde_json::value::RawValue>> =
+            let entries: Vec<Box<RawValue>> =
                 serde_json::from_str(list.get()).map_err(|_| ClassLinkError::Entry { position: offset })?;
             let entries = (offset..).zip(entries).map(|(position, entry)| {
                 let entry: Entry = serde_json::from_str(entry.get()).map_err(|_| ClassLinkError::Entry { position })?;

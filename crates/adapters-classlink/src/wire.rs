@@ -3,8 +3,8 @@
 use std::fmt;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A page of the list of applications. An answer without the list says nothing about which tenants there are.
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub(crate) struct Page {
     /// 1, as far as anybody has seen, and not documented.
     #[serde(default)]
-    pub(crate) status: Option<Word>,
+    pub(crate) status: Option<Box<RawValue>>,
     #[serde(default)]
     pub(crate) applications: Option<Box<RawValue>>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) enabled: Option<Word>,
     /// The part of the path that means this application at this tenant, percent-encoded already.
     #[serde(default)]
-    pub(crate) oneroster_application_id: Option<String>,
+    pub(crate) oneroster_application_id: Option<Word>,
     #[serde(default)]
     pub(crate) bearer: Option<SecretString>,
     /// The application's own name, the same everywhere.
@@ -57,7 +57,7 @@ pub(crate) struct Server {
 }
 
 /// A text, or a number or boolean that stands where one could.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Word(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Word {

@@ -6,13 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use rollcall_adapters_classlink::{ClassLinkAccess, ClassLinkConfig, ClassLinkDirectory, ClassLinkSource, Mode};
 use rollcall_adapters_http::RetryPolicy;
-use rollcall_domain::ports::{
-    BatchSink, Clock, Cursor, Item, PullRequest, PullSummary, RosterSource, SinkClosed, SourceError,
-};
+use rollcall_domain::ports::{Clock, Cursor, Item, PullRequest, PullSummary, SourceError};
 use rollcall_domain::{Kind, Record};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
@@ -254,9 +251,8 @@ impl ClassLink {
     }
 
     pub(crate) async fn try_pull(&self, request: PullRequest) -> Result<Pulled, SourceError> {
-        let sink = Remembering::default();
-        let summary = self.source().pull(&request, Box::new(sink.clone())).await?;
-        let (items, restarts) = std::mem::take(&mut *sink.0.lock().unwrap());
+        let pulled = rollcall_testkit::source::pull(&self.source(), &request).await?;
+        let rollcall_testkit::source::Pulled { items, restarts, summary } = pulled;
         Ok(Pulled { items, restarts, summary, uri: self.server.uri() })
     }
 
@@ -291,27 +287,6 @@ pub(crate) fn payloads(folder: &Path) -> BTreeMap<String, Vec<Value>> {
         data.extend(serde_json::from_slice::<BTreeMap<String, Vec<Value>>>(&text).unwrap());
     }
     data
-}
-
-/// Remembers what is pushed, and forgets it when the source says so.
-#[derive(Clone, Default)]
-struct Remembering(Arc<Mutex<(Vec<Item>, Vec<String>)>>);
-
-#[async_trait]
-impl BatchSink for Remembering {
-    async fn push(&mut self, batch: Vec<Item>) -> Result<(), SinkClosed> {
-        let (items, restarts) = &mut *self.0.lock().unwrap();
-        for item in batch {
-            match item {
-                Item::Restart { reason } => {
-                    items.clear();
-                    restarts.push(reason);
-                }
-                other => items.push(other),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a pull brought.

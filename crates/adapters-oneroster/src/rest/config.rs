@@ -10,6 +10,7 @@ use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{Capabilities, EmptySnapshot, Repeats, ScopeDigest, SourceDescription};
 use rollcall_domain::sync::Totals;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::error::RestError;
 use super::profile::RestProfile;
@@ -94,8 +95,12 @@ impl RestConfig {
         let mut schools: Vec<_> = schools.iter().collect();
         schools.sort_unstable();
         let filters: Vec<_> = filters.iter().map(|(kind, filter)| (kind.as_str(), filter.trim())).collect();
-        let shaping = serde_json::json!([kind, place, version, credential, filters, schools, org_ids]);
-        let digest = blake3::hash(shaping.to_string().as_bytes()).to_hex();
+        let mut shaping =
+            vec![json!(kind), json!(place), json!(version), json!(credential), json!(filters), json!(schools)];
+        if !org_ids.is_empty() {
+            shaping.push(json!(org_ids));
+        }
+        let digest = blake3::hash(json!(shaping).to_string().as_bytes()).to_hex();
         ScopeDigest(format!("{kind}/1:{}", &digest[..32]))
     }
 }

@@ -4,7 +4,7 @@ use rollcall_adapters_classlink::{ClassLinkAccess, Mode};
 use rollcall_domain::Kind;
 use rollcall_domain::ports::Coverage;
 
-use crate::harness::{ClassLink, PARTNER_KEY};
+use crate::harness::{Asked, Behaviour, ClassLink, PARTNER_KEY};
 
 #[tokio::test]
 async fn payloads_are_mapped() {
@@ -31,5 +31,33 @@ async fn the_records_are_the_same_both_ways_and_however_they_are_counted_and_pag
                 assert_eq!(pulled.of(kind), expected.of(kind), "{mode:?} {counts} {page_size}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_fewer_records_than_it_counts_is_asked_for_again_and_then_fails_the_pull() {
+    for header in ["x-count", "x-returned-count"] {
+        let classlink = ClassLink::fixture().await;
+        let expected = classlink.pull().await;
+        let cut = move |times: usize| {
+            move |asked: &Asked, behaviour: &mut Behaviour| {
+                let is_meant = asked.collection == "users" && asked.before < times;
+                is_meant.then(|| {
+                    let users = behaviour.data["users"].clone();
+                    behaviour.data.get_mut("users").unwrap().truncate(3);
+                    behaviour.counts = false;
+                    let answer = behaviour.page(asked).insert_header(header, "6");
+                    behaviour.data.insert("users".to_owned(), users);
+                    answer
+                })
+            }
+        };
+        classlink.asked();
+        classlink.script(cut(1));
+        assert_eq!(classlink.pull().await.of(Kind::Users), expected.of(Kind::Users));
+        classlink.asked();
+        classlink.script(cut(usize::MAX));
+        assert_eq!(classlink.failure().await.code, "pull.short");
+        assert_eq!(classlink.asked_for("/users"), 2);
     }
 }

@@ -348,16 +348,16 @@ Example: rollcall sources check springfield")]
         /// The source
         name: String,
     },
-    /// List the districts that the credentials of a source open, with the configuration for each
+    /// List the districts or tenants that the credentials of a source open, with the configuration for each
     #[command(after_help = "\
-For vendors that connect an application to many districts: Clever. The source of the configuration that is named needs its
-credentials and no district. Below the list stands a `[[source]]` for each district, to be copied into `rollcall.toml`.
-Nothing is changed anywhere.
+For vendors that connect an application to many districts: Clever, and ClassLink with a partner's key. The source of the
+configuration that is named needs its credentials and no district or tenant. Below the list stands a `[[source]]` for each
+of them, to be copied into `rollcall.toml`. Nothing is changed anywhere.
 
 Exit codes:
   0  listed
   1  the vendor cannot be asked, or says no
-  2  sources of this kind have no list of districts
+  2  sources of this kind, or with such credentials, have no list
 
 Examples:
   rollcall sources discover capital

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use rollcall_adapters_classlink::{ClassLinkAccess, ClassLinkConfig, ClassLinkDirectory, ClassLinkSource};
 use rollcall_adapters_clever::{CleverConfig, CleverCredentials, CleverDirectory, CleverSource};
 use rollcall_adapters_http::{HttpConfig, HttpSession};
 use rollcall_adapters_oneroster::{CsvConfig, CsvSource, RestConfig, RestSource};
@@ -17,7 +18,8 @@ use tokio::fs;
 use crate::cli::{Import, Reading, Validate};
 use crate::clock::SystemClock;
 use crate::config::{
-    CleverPlace, CleverSettings, Common, CsvSettings, Districts, RestSettings, Settings, SourceConfig,
+    Asking, ClassLinkPlace, ClassLinkSettings, CleverPlace, CleverSettings, Common, CsvSettings, RestSettings,
+    Settings, SourceConfig, Tenants,
 };
 use crate::documents;
 use crate::failure::Failure;
@@ -45,6 +47,7 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
         }
         Settings::Rest(settings) => Ok(Box::new(rest_source(&config.common, settings).await?)),
         Settings::Clever(settings) => Ok(Box::new(clever_source(config.name(), settings).await?)),
+        Settings::ClassLink(settings) => Ok(Box::new(classlink_source(config.name(), &config.common, settings).await?)),
     }
 }
 
@@ -71,6 +74,19 @@ pub(crate) async fn tenant_sources(config: &SourceConfig, known: &[String]) -> R
                 vanished: found.vanished,
             })
         }
+        Settings::ClassLink(settings) => {
+            let listed = classlink_directory(&config.common, settings).await?.sources().await?;
+            let is_gone = |tenant: &&String| !listed.iter().any(|one| one.tenant == **tenant);
+            let vanished = known.iter().filter(is_gone).cloned().collect();
+            let mut found = TenantSources { sources: Vec::new(), unusable: Vec::new(), vanished };
+            for one in listed {
+                match one.source {
+                    Ok(source) => found.sources.push((one.tenant, Box::new(source))),
+                    Err(error) => found.unusable.push((one.tenant, error.to_string())),
+                }
+            }
+            Ok(found)
+        }
     }
 }
 
@@ -79,6 +95,7 @@ pub(crate) async fn directory(config: &SourceConfig) -> Result<Box<dyn TenantDir
     match &config.settings {
         Settings::Csv(_) | Settings::Rest(_) => Err(no_directory(config).into()),
         Settings::Clever(settings) => Ok(Box::new(clever_directory(settings).await?)),
+        Settings::ClassLink(settings) => Ok(Box::new(classlink_directory(&config.common, settings).await?)),
     }
 }
 
@@ -90,7 +107,7 @@ fn no_directory(config: &SourceConfig) -> Failure {
 
 async fn clever_source(name: &str, settings: &CleverSettings) -> Result<CleverSource> {
     let mut clever = clever_config(settings).await?;
-    if let Districts::One(district) = &settings.districts {
+    if let Tenants::One(district) = &settings.districts {
         clever.district = Some(district.clone());
     }
     if clever.district.is_none() && matches!(settings.credentials, CleverPlace::Application { .. }) {
@@ -135,7 +152,16 @@ async fn clever_config(settings: &CleverSettings) -> Result<CleverConfig> {
 
 async fn rest_source(common: &Common, settings: &RestSettings) -> Result<RestSource> {
     let RestSettings { root, auth, http, asking } = settings;
-    let mut rest = RestConfig::new(root.version, auth.name());
+    let rest = asked(RestConfig::new(root.version, auth.name()), common, asking);
+    let auth = auth.open(root.version.scopes(common.demographics)).await?;
+    let http = http.apply(HttpConfig::new(root.base_url.clone())).with_auth(auth);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let session = HttpSession::new(http, Arc::clone(&clock)).map_err(SourceError::from)?;
+    Ok(RestSource::new(rest, session, clock))
+}
+
+/// Puts what the configuration asks of a OneRoster service in the place of what the adapter has.
+fn asked(mut rest: RestConfig, common: &Common, asking: &Asking) -> RestConfig {
     rest.page_size = asking.page_size.map_or(rest.page_size, NonZeroU32::get);
     rest.full_every = asking.full_every.map_or(rest.full_every, |length| length.0);
     rest.overlap = asking.overlap.map_or(rest.overlap, |length| length.0);
@@ -144,18 +170,70 @@ async fn rest_source(common: &Common, settings: &RestSettings) -> Result<RestSou
     rest.totals = common.totals;
     rest.slash_dates = common.slash_dates;
     rest.end_dates = common.end_dates;
-    let auth = auth.open(root.version.scopes(common.demographics)).await?;
-    let http = http.apply(HttpConfig::new(root.base_url.clone())).with_auth(auth);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let session = HttpSession::new(http, Arc::clone(&clock)).map_err(SourceError::from)?;
-    Ok(RestSource::new(rest, session, clock))
+    rest
+}
+
+async fn classlink_source(name: &str, common: &Common, settings: &ClassLinkSettings) -> Result<ClassLinkSource> {
+    let mut classlink = classlink_config(common, settings).await?;
+    if let Tenants::One(tenant) = &settings.tenants {
+        classlink.tenant = Some(tenant.clone());
+    }
+    if classlink.tenant.is_none() && matches!(settings.access, ClassLinkPlace::Partner { .. }) {
+        let message = format!("the configuration has no `tenant` for the source `{name}`");
+        let hint = format!(
+            "`rollcall sources discover {name}` lists those that the partner's key opens; `tenants = \"all\"` makes a source \
+             of each"
+        );
+        return Err(Failure::usage("config.invalid", message).hint(hint).into());
+    }
+    Ok(ClassLinkSource::new(classlink, Arc::new(SystemClock)).map_err(SourceError::from)?)
+}
+
+async fn classlink_directory(common: &Common, settings: &ClassLinkSettings) -> Result<ClassLinkDirectory> {
+    if !matches!(settings.access, ClassLinkPlace::Partner { .. }) {
+        let message = "what is configured opens one tenant alone";
+        let hint = "to list tenants, give the `partner_key`";
+        return Err(Failure::usage("source.no_directory", message).hint(hint).into());
+    }
+    let classlink = classlink_config(common, settings).await?;
+    Ok(ClassLinkDirectory::new(classlink, Arc::new(SystemClock)).map_err(SourceError::from)?)
+}
+
+/// The settings that all tenants have in common.
+async fn classlink_config(common: &Common, settings: &ClassLinkSettings) -> Result<ClassLinkConfig> {
+    let ClassLinkSettings { access, tenants: _, proxy_url, version, server_auth, http, asking } = settings;
+    let (access, credential) = match access {
+        ClassLinkPlace::Partner { partner_key, mode } => {
+            let access = ClassLinkAccess::Partner { partner_key: partner_key.fetch().await?, mode: *mode };
+            (access, partner_key.to_string())
+        }
+        ClassLinkPlace::Bearer { application_id, bearer } => {
+            let application_id = application_id.clone();
+            (ClassLinkAccess::Bearer { application_id, bearer: bearer.fetch().await? }, bearer.to_string())
+        }
+        ClassLinkPlace::Consumer { base_url, consumer_key, consumer_secret } => {
+            let access = ClassLinkAccess::Consumer {
+                base_url: base_url.clone(),
+                consumer_key: consumer_key.clone(),
+                consumer_secret: consumer_secret.fetch().await?,
+            };
+            (access, consumer_key.clone())
+        }
+    };
+    let mut classlink = ClassLinkConfig::new(access, credential);
+    classlink.proxy_url = proxy_url.clone().unwrap_or(classlink.proxy_url);
+    classlink.server_auth = server_auth.clone();
+    classlink.http = http.apply(classlink.http);
+    classlink.roster.version = *version;
+    classlink.roster = asked(classlink.roster, common, asking);
+    Ok(classlink)
 }
 
 /// Whether the configuration says where a source is.
 pub(crate) fn can_be_pulled(config: &SourceConfig) -> bool {
     match &config.settings {
         Settings::Csv(settings) => settings.path.is_some(),
-        Settings::Rest(_) | Settings::Clever(_) => true,
+        Settings::Rest(_) | Settings::Clever(_) | Settings::ClassLink(_) => true,
     }
 }
 
@@ -195,7 +273,8 @@ pub(crate) async fn validation(
 fn csv_settings(configured: Option<&SourceConfig>) -> Option<(&Common, &CsvSettings)> {
     match configured {
         Some(SourceConfig { common, settings: Settings::Csv(settings), .. }) => Some((common, settings)),
-        Some(SourceConfig { settings: Settings::Rest(_) | Settings::Clever(_), .. }) | None => None,
+        Some(SourceConfig { settings: Settings::Rest(_) | Settings::Clever(_) | Settings::ClassLink(_), .. })
+        | None => None,
     }
 }
 

@@ -7,7 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use rollcall_domain::ports::{
-    Coverage, DeleteReason, EmptySnapshot, Hold, Item, OwnedChange, PullSummary, Repeats, RoleChange, RunStatus,
+    Coverage, DeleteReason, EmptySnapshot, Hold, Item, OwnedChange, PullSummary, Repeats, RoleChange, RunMode,
+    RunStatus,
 };
 use rollcall_domain::report::RunReport;
 use rollcall_domain::sync::SyncOptions;
@@ -282,6 +283,24 @@ async fn r8_a_missing_required_reference_rejects_and_heals_when_the_target_arriv
     assert_eq!((report.counts[Kind::Classes].created, report.counts[Kind::Enrollments].created), (1, 2));
     assert!(codes(&report).contains(&Code::RefHealed));
     assert_received_adds_up(&report, 0);
+    assert_eq!(store.pending_len(), 0);
+}
+
+#[tokio::test]
+async fn r8_what_was_refused_is_replayed_where_the_vendor_proves_that_nothing_changed() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster_without(&["ada"])).await;
+    let waiting = store.pending_len();
+    assert!(waiting > 0);
+    let (rows, feed) = (store.rows(), store.feed_len());
+    let report = sync_with(&store, &Script::new(Coverage::Unchanged, Vec::new()), &options()).await;
+    assert_eq!((report.status, report.mode), (RunStatus::Succeeded, RunMode::Incremental));
+    assert_eq!((store.rows(), store.feed_len(), store.pending_len()), (rows, feed, waiting), "absence means nothing");
+    assert_received_adds_up(&report, 0);
+
+    let report = sync_with(&store, &Script::new(Coverage::Unchanged, vec![upsert(user("ada"))]), &options()).await;
+    assert!(codes(&report).contains(&Code::RefHealed));
+    assert_eq!(report.counts[Kind::Enrollments].created, 1);
     assert_eq!(store.pending_len(), 0);
 }
 

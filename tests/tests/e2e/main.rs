@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it skips and what it saw")]
 
 mod broken;
+mod classlink;
 mod clever;
 mod command_line;
 mod corpus;

@@ -48,6 +48,9 @@ pub(super) async fn check(source: &RestSource) -> Result<CheckReport, RestError>
     let (totals, links) = (any(|page| page.total.is_some()), any(|page| page.next.is_some()));
     fact(&mut report, "announces totals", yes_no(totals));
     fact(&mut report, "links to the next page", yes_no(links));
+    if source.client.profile.revision_header.is_some() {
+        fact(&mut report, "states a revision", yes_no(any(|page| page.revision.is_some())));
+    }
     if let Some((kind, _)) = shown.iter().rev().find(|(_, page)| page.mapped.received > 0) {
         fact(&mut report, "filters by date", filters(source, *kind).await?);
     }

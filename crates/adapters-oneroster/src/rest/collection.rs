@@ -19,8 +19,8 @@ use super::output::Output;
 /// What is known of a pull across its collections, and across beginning again.
 #[derive(Debug, Default)]
 pub(crate) struct PullState {
-    /// The vendor's revision, from the first page that had one.
-    pub(crate) revision: Option<String>,
+    /// The vendor's revision.
+    pub(crate) revision: Revision,
     /// What time it was at the server when the first page came.
     pub(crate) date: Option<Timestamp>,
     /// The server stumbles over `fields`.
@@ -32,6 +32,32 @@ pub(crate) struct PullState {
     /// How many records came, and how many of them a second time, when a collection was last read to its end and came
     /// out short.
     short: PerKind<Option<(u64, u64)>>,
+}
+
+/// The vendor's revision, as the pages of a pull state it.
+#[derive(Debug, Default)]
+pub(crate) struct Revision {
+    /// That of the first page that had one.
+    stated: Option<String>,
+    /// Some page had none.
+    is_missing: bool,
+}
+
+impl Revision {
+    /// Takes that of a page. Gives the one before it if they differ.
+    fn take(&mut self, page: Option<&String>) -> Option<&str> {
+        let Some(page) = page else {
+            self.is_missing = true;
+            return None;
+        };
+        let stated = self.stated.get_or_insert_with(|| page.clone());
+        (stated != page).then_some(stated)
+    }
+
+    /// The revision of everything that was read. One that some page did not state proves nothing about that page.
+    pub(crate) fn of_everything(&self) -> Option<String> {
+        self.stated.clone().filter(|_| !self.is_missing)
+    }
 }
 
 /// Why a collection was not read to its end.
@@ -308,12 +334,8 @@ impl<'r> Collection<'r> {
         if self.pull.date.is_none() {
             self.pull.date = page.date;
         }
-        match (&self.pull.revision, &page.revision) {
-            (Some(known), Some(now)) if known != now => {
-                return Err(Stop::Moved(format!("the revision went from {known} to {now} at the {kind}")));
-            }
-            (None, Some(now)) => self.pull.revision = Some(now.clone()),
-            _ => {}
+        if let (Some(known), Some(now)) = (self.pull.revision.take(page.revision.as_ref()), &page.revision) {
+            return Err(Stop::Moved(format!("the revision went from {known} to {now} at the {kind}")));
         }
         if let (Some(announced), Some(now)) = (self.reading.announced, page.total)
             && announced != now

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use rollcall_adapters_http::{RedactedUrl, Url};
 use rollcall_domain::Kind;
+use rollcall_domain::entities::ExternalId;
+use rollcall_domain::ports::{Capabilities, EmptySnapshot, Repeats, ScopeDigest, SourceDescription};
 use rollcall_domain::sync::Totals;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::error::RestError;
+use super::profile::RestProfile;
 use crate::config::{EndDates, SlashDates};
 
 /// The settings of a [`RestSource`](crate::RestSource). Server, credentials, pace and patience are the session's.
@@ -42,6 +46,8 @@ pub struct RestConfig {
     pub slash_dates: Option<SlashDates>,
     /// Whether the source means end dates as the last day or as the day after it.
     pub end_dates: EndDates,
+    /// Ids that every org gets beside its own: what the vendor calls the tenant whose roster this is.
+    pub org_ids: Vec<ExternalId>,
 }
 
 impl RestConfig {
@@ -58,7 +64,44 @@ impl RestConfig {
             totals: Totals::Trust,
             slash_dates: None,
             end_dates: EndDates::default(),
+            org_ids: Vec::new(),
         }
+    }
+
+    /// What a source with these settings is and can do. `place` tells one roster from another: where the service is, or
+    /// what the vendor calls it.
+    pub fn describe(&self, profile: &RestProfile, place: &str) -> SourceDescription {
+        SourceDescription {
+            kind: profile.source_kind,
+            capabilities: Capabilities {
+                incremental: profile.incremental && self.schools.is_empty(),
+                // Pages that move are read again, so what is left claims to be one record, as it does in a file.
+                repeats: Repeats::Conflict,
+                empty_snapshot: EmptySnapshot::Fail,
+            },
+            scope: self.scope(profile.source_kind, place),
+        }
+    }
+
+    /// What shapes the records that are made of an answer, and not which answer comes: another program may read otherwise.
+    pub(crate) fn reading(&self) -> String {
+        let Self { slash_dates, end_dates, .. } = self;
+        format!("{} {slash_dates:?} {end_dates:?}", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The digest of everything that shapes what the source shows.
+    fn scope(&self, kind: &str, place: &str) -> ScopeDigest {
+        let Self { version, credential, filters, schools, org_ids, .. } = self;
+        let mut schools: Vec<_> = schools.iter().collect();
+        schools.sort_unstable();
+        let filters: Vec<_> = filters.iter().map(|(kind, filter)| (kind.as_str(), filter.trim())).collect();
+        let mut shaping =
+            vec![json!(kind), json!(place), json!(version), json!(credential), json!(filters), json!(schools)];
+        if !org_ids.is_empty() {
+            shaping.push(json!(org_ids));
+        }
+        let digest = blake3::hash(json!(shaping).to_string().as_bytes()).to_hex();
+        ScopeDigest(format!("{kind}/1:{}", &digest[..32]))
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Memory {
     /// The vendor's revision of what was last read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<String>,
+    /// How what was read at that revision was understood. Understood otherwise, it gives other records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<String>,
     /// The server's totals have been seen to count more than the page they stand on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) totals_proven: bool,
@@ -62,11 +65,12 @@ mod tests {
             full: "2026-08-16T02:00:00Z".parse().unwrap(),
             refused: None,
             revision: Some("41".to_owned()),
+            reading: Some("mdy".to_owned()),
             totals_proven: true,
             kinds: vec![Kind::Orgs, Kind::Users],
         };
         let cursor = memory.clone().into_cursor().unwrap();
-        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","since":"2026-08-17T01:00:00Z","full":"2026-08-16T02:00:00Z","revision":"41","totals_proven":true,"kinds":["orgs","users"]}"#);
+        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","since":"2026-08-17T01:00:00Z","full":"2026-08-16T02:00:00Z","revision":"41","reading":"mdy","totals_proven":true,"kinds":["orgs","users"]}"#);
         assert_eq!(Memory::of(Some(&cursor)).unwrap(), Some(memory));
         assert!(Memory::of(Some(&Cursor("{\"v\":\"9\"}".to_owned()))).is_err());
         assert_eq!(Memory::of(None).unwrap(), None);

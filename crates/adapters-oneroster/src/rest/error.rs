@@ -104,7 +104,8 @@ pub enum RestError {
 }
 
 impl RestError {
-    fn code(&self) -> &'static str {
+    /// A stable word for the error.
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Settings { .. } => "settings.invalid",
             Self::Http(cause) => cause.code(),

@@ -7,7 +7,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rollcall_domain::entities::User;
+use rollcall_domain::entities::{ExternalId, User};
 use rollcall_domain::ports::{Deletion, Item, OwnedChange, RoleChange, Upsert};
 use rollcall_domain::{Code, Encoder, Finding, Kind, Location, Record, Reject, SourcedId, Text, Warning};
 
@@ -33,6 +33,8 @@ pub(crate) struct PageContext {
     pub(crate) envelope: &'static str,
     /// What locations name: the address of the collection.
     pub(crate) place: Arc<str>,
+    /// Ids that every org gets beside its own.
+    pub(crate) org_ids: Arc<[ExternalId]>,
     /// Where only changes are asked for: since when, in milliseconds since 1970 UTC.
     pub(crate) since_ms: Option<i64>,
     /// The titles of the courses read before.
@@ -160,7 +162,10 @@ impl Mapper<'_> {
         }
         let mut parts = Roles::default();
         let record = match kind {
-            Kind::Orgs => org::map(&mut fields).map(Record::from),
+            Kind::Orgs => org::map(&mut fields).map(|mut org| {
+                org.external_ids.extend_from_slice(&self.context.org_ids);
+                Record::from(org)
+            }),
             Kind::AcademicSessions => session::map(&mut fields).map(Record::from),
             Kind::Courses => course::map(&mut fields).map(Record::from),
             Kind::Classes => class::map(&mut fields, &self.context.course_titles).map(Record::from),

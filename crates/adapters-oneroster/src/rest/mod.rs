@@ -11,7 +11,8 @@
 //! - They stumble over `fields` or `sort`: the request is repeated without them, and so are all others of the pull.
 //! - They ignore `offset`, or repeat a page: it is asked for again, and then the pull fails.
 //! - Their totals or their revision move during the pull, or records slide from one page to another: the pull begins
-//!   again, three times at most.
+//!   again, three times at most. A revision that is the one of the last full pull ends a pull before it begins; one that
+//!   some page does not state proves nothing.
 //! - They announce the number of records on the page as the total: until a total has counted more than its page, a list is
 //!   read until an empty page all the same.
 //! - They link to the next page under another host or scheme: such a link is not followed, and the offset is counted.

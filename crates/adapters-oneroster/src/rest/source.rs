@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rollcall_adapters_http::{HttpSession, RedactedUrl};
+use rollcall_adapters_http::{HttpSession, RedactedUrl, StatusCode};
 use rollcall_domain::ports::{
-    BatchSink, Capabilities, CheckReport, Clock, Coverage, EmptySnapshot, PullRequest, PullSummary, Repeats,
-    RosterSource, ScopeDigest, SourceDescription, SourceError,
+    BatchSink, CheckReport, Clock, Coverage, PullRequest, PullSummary, RosterSource, SourceDescription, SourceError,
 };
 use rollcall_domain::sync::Totals;
 use rollcall_domain::{Kind, PerKind};
 
 use super::check;
 use super::client::{Client, Part, Query};
-use super::collection::{Collection, PullState, Stop, Tally};
+use super::collection::{Collection, PullState, Revision, Stop, Tally};
 use super::config::RestConfig;
 use super::cursor::Memory;
 use super::error::RestError;
@@ -76,6 +75,7 @@ impl RestSource {
             },
             envelope: (self.client.profile.envelope)(kind),
             place: self.place(kind),
+            org_ids: self.config.org_ids.as_slice().into(),
             since_ms: None,
             course_titles: Arc::default(),
             schools: None,
@@ -115,38 +115,13 @@ impl RestSource {
         let has_join = |filter: &String| filter.contains(" AND ") || filter.contains(" OR ");
         !self.config.filters.get(&kind).is_some_and(has_join)
     }
-
-    fn scope(&self) -> ScopeDigest {
-        let RestConfig { version, credential, filters, schools, .. } = &self.config;
-        let mut schools: Vec<_> = schools.iter().collect();
-        schools.sort_unstable();
-        let filters: Vec<_> = filters.iter().map(|(kind, filter)| (kind.as_str(), filter.trim())).collect();
-        let shaping = serde_json::json!([
-            self.client.profile.source_kind,
-            self.client.session.base_url().as_str().trim_end_matches('/'),
-            version,
-            credential,
-            filters,
-            schools,
-        ]);
-        let digest = blake3::hash(shaping.to_string().as_bytes()).to_hex();
-        ScopeDigest(format!("{}/1:{}", self.client.profile.source_kind, &digest[..32]))
-    }
 }
 
 #[async_trait]
 impl RosterSource for RestSource {
     fn describe(&self) -> SourceDescription {
-        SourceDescription {
-            kind: self.client.profile.source_kind,
-            capabilities: Capabilities {
-                incremental: self.client.profile.incremental && self.config.schools.is_empty(),
-                // Pages that move are read again, so what is left claims to be one record, as it does in a file.
-                repeats: Repeats::Conflict,
-                empty_snapshot: EmptySnapshot::Fail,
-            },
-            scope: self.scope(),
-        }
+        let place = self.client.session.base_url().as_str().trim_end_matches('/');
+        self.config.describe(&self.client.profile, place)
     }
 
     async fn check(&self) -> Result<CheckReport, SourceError> {
@@ -191,13 +166,14 @@ impl Pull<'_> {
                 Ok(reading) => return self.conclude(reading, since, refused, &state),
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Moved(reason)) => {
-                    state.revision = None;
+                    state.revision = Revision::default();
                     output.moved(reason).await?;
                 }
                 // Only where changes alone were asked for.
                 Err(Stop::Unfiltered(reason)) => {
                     tracing::info!(reason, "the server does not give changes alone; everything is read");
                     (since, refused) = (None, Some(self.began));
+                    state.revision = Revision::default();
                     output.restart(reason).await?;
                 }
                 Err(Stop::Hidden(error)) => return Err(error.into()),
@@ -212,13 +188,21 @@ impl Pull<'_> {
         let Some(known) = memory.revision.as_ref().filter(|_| source.client.profile.revision_header.is_some()) else {
             return Ok(None);
         };
-        if !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
+        let is_read_alike = memory.reading.as_ref() == Some(&source.config.reading());
+        if !is_read_alike || !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
             return Ok(None);
         }
         let context = Arc::new(source.context(Kind::Orgs));
         let part = Part::At { offset: 0, limit: 1 };
-        let page = source.client.page(&context, &Query { sorted: true, ..Query::default() }, &part).await?;
-        if page.revision.as_ref() != Some(known) {
+        let revision = match source.client.page(&context, &Query { sorted: true, ..Query::default() }, &part).await {
+            Ok(page) => page.revision,
+            // A server that stumbles over the question proves nothing. Whatever else is wrong shows when it is read.
+            Err(RestError::Http(error)) if error.status().is_some_and(|status| status != StatusCode::UNAUTHORIZED) => {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        if revision.as_ref() != Some(known) {
             return Ok(None);
         }
         Ok(Some(PullSummary {
@@ -317,11 +301,13 @@ impl Pull<'_> {
             // A kind that could not be read this time has to be read in full once it can.
             kinds.retain(|kind| memory.kinds.contains(kind) || summary.coverage[*kind] == Coverage::Snapshot);
         }
+        let revision = state.revision.of_everything().filter(|_| since.is_none());
         let memory = Memory {
             since: began.checked_sub(overlap).unwrap_or(Timestamp::UNIX_EPOCH),
             full,
             refused,
-            revision: state.revision.clone().filter(|_| since.is_none()),
+            reading: revision.as_ref().map(|_| config.reading()),
+            revision,
             totals_proven: state.totals_proven,
             kinds,
         };

@@ -41,7 +41,7 @@ pub(crate) fn write(district: &District, folder: &Path) {
 
 /// Writes a package with records that have to be refused, and says which ones.
 pub(crate) fn write_nonsense(folder: &Path) -> Vec<(Kind, &'static str)> {
-    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1p1");
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters-oneroster/fixtures/v1p1");
     for file in good.read_dir().unwrap() {
         let path = file.unwrap().path();
         fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();

@@ -4,4 +4,5 @@
 
 mod csv;
 mod district;
+mod faults;
 mod rest;

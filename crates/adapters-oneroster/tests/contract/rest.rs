@@ -11,10 +11,11 @@ use rollcall_domain::ports::RosterSource;
 use rollcall_testkit::source::{Fault, Nonsense, Times, Upstream};
 use rollcall_vendor_sim::auth::{Authentication, OAuth2};
 use rollcall_vendor_sim::oneroster::{History, OneRoster, OneRosterOptions, Package, Version};
-use rollcall_vendor_sim::server::{FaultKind, FaultOrder, Server, Vendor};
+use rollcall_vendor_sim::server::{Server, Vendor};
 use tempfile::TempDir;
 
 use crate::district::{RealTime, churn, first_day, write_nonsense};
+use crate::faults;
 
 const SECRET: &str = "hunter2-is-the-secret";
 
@@ -94,25 +95,6 @@ impl Simulated {
     }
 }
 
-const fn kind_of(fault: Fault) -> FaultKind {
-    match fault {
-        Fault::TooManyRequests | Fault::TooManyRequestsRetryAfter => FaultKind::RateLimited,
-        Fault::InternalError => FaultKind::ServerError,
-        Fault::Truncated => FaultKind::Truncated,
-        Fault::RepeatedPage => FaultKind::RepeatedPage,
-        Fault::ShortPage => FaultKind::ShortPage,
-        Fault::ShrinkingTotal => FaultKind::ShrinkingTotal,
-        Fault::ExpiredToken => FaultKind::ExpiredToken,
-        Fault::LoginPage => FaultKind::LoginPage,
-        Fault::EmptyCollection => FaultKind::EmptyCollection,
-        Fault::MissingEnvelope => FaultKind::MissingEnvelope,
-        Fault::ConnectionReset => FaultKind::Reset,
-    }
-}
-
-/// As often as nobody asks.
-const ALWAYS: u32 = u32::MAX;
-
 #[async_trait]
 impl Upstream for Simulated {
     fn source(&self) -> Arc<dyn RosterSource> {
@@ -142,23 +124,12 @@ impl Upstream for Simulated {
     }
 
     fn arm(&self, fault: Fault, times: Times) {
-        let mut order = FaultOrder::new(kind_of(fault), if times == Times::Once { 1 } else { ALWAYS });
-        order.collection = Some("users".to_owned());
-        // Two pages come as they should; but a collection is empty from its beginning or not at all.
-        order.after = if fault == Fault::EmptyCollection { 0 } else { 2 };
-        if fault == Fault::TooManyRequestsRetryAfter {
-            order.retry_after = Some(if times == Times::Once { 1 } else { 3_600 });
-        }
         self.in_order.store(times == Times::Always, Ordering::Relaxed);
-        self.vendor.faults().arm(order);
+        faults::arm(self.vendor.faults(), fault, times);
     }
 
     fn disarm(&self) -> usize {
-        let faults = self.vendor.faults();
-        // One that was armed for one time is gone when it has struck.
-        let Some(order) = faults.armed().into_iter().next() else { return 1 };
-        faults.arm(FaultOrder { times: 0, ..order.clone() });
-        if order.times > 1 { (ALWAYS - order.times) as usize } else { 0 }
+        faults::disarm(self.vendor.faults())
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -6,13 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use rollcall_adapters_http::{HttpConfig, HttpSession, RetryPolicy};
 use rollcall_adapters_oneroster::{RestConfig, RestProfile, RestSource, RestVersion, ServiceRoot};
 use rollcall_domain::ports::{
-    BatchSink, Clock, Cursor, Item, OwnedChange, PullRequest, PullSummary, RoleChange, RosterSource, SinkClosed,
-    SourceError, UserHalf,
+    Clock, Cursor, Item, OwnedChange, PullRequest, PullSummary, RoleChange, SourceError, UserHalf,
 };
 use rollcall_domain::{Kind, Record};
 use serde_json::{Value, json};
@@ -303,10 +301,9 @@ impl Service {
     }
 
     pub(crate) async fn try_pull(&self, cursor: Option<Cursor>, full: bool) -> Result<Pulled, SourceError> {
-        let sink = Remembering::default();
         let request = PullRequest { cursor, full, demographics: true };
-        let summary = self.source().pull(&request, Box::new(sink.clone())).await?;
-        let (items, restarts) = std::mem::take(&mut *sink.0.lock().unwrap());
+        let pulled = rollcall_testkit::source::pull(&self.source(), &request).await?;
+        let rollcall_testkit::source::Pulled { items, restarts, summary } = pulled;
         Ok(Pulled { items, restarts, summary, uri: self.server.uri() })
     }
 
@@ -368,27 +365,6 @@ pub(crate) fn school(students: usize) -> BTreeMap<String, Vec<Value>> {
     ]
     .map(|(name, records)| (name.to_owned(), records))
     .into()
-}
-
-/// Remembers what is pushed, and forgets it when the source says so.
-#[derive(Clone, Default)]
-struct Remembering(Arc<Mutex<(Vec<Item>, Vec<String>)>>);
-
-#[async_trait]
-impl BatchSink for Remembering {
-    async fn push(&mut self, batch: Vec<Item>) -> Result<(), SinkClosed> {
-        let (items, restarts) = &mut *self.0.lock().unwrap();
-        for item in batch {
-            match item {
-                Item::Restart { reason } => {
-                    items.clear();
-                    restarts.push(reason);
-                }
-                other => items.push(other),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a pull brought.

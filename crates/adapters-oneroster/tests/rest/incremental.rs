@@ -1,7 +1,9 @@
 //! Changes alone, and when they are not enough.
 
-use rollcall_domain::Kind;
+use rollcall_adapters_oneroster::EndDates;
+use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{Coverage, RosterSource};
+use rollcall_domain::{Kind, Record};
 use serde_json::json;
 
 use crate::harness::{Behaviour, Filtering, Service, refusal};
@@ -178,6 +180,11 @@ async fn a_vendors_revision_ends_an_unchanged_pull_early_and_a_moving_one_begins
     assert_eq!(second.cursor(), first.cursor());
     let asked = service.try_pull(first.cursor(), true).await.unwrap();
     assert_eq!(asked.ids(Kind::Users).len(), 45, "--full reads all the same");
+    service.config.end_dates = EndDates::Inclusive;
+    service.clock.set("2026-09-09T00:00:00Z");
+    let otherwise = service.pull_from(first.cursor()).await;
+    assert_eq!(otherwise.ids(Kind::Users).len(), 45, "the same answers give other records");
+    service.config.end_dates = EndDates::Exclusive;
     service.script(|asked, vendor| {
         if asked.collection == "classes" {
             vendor.headers = vec![("x-perm-rev", "42".to_owned())];
@@ -203,6 +210,12 @@ async fn r9_the_scope_follows_what_shapes_the_view_and_nothing_else() {
     scopes.push(service.source().describe().scope);
     service.config.schools = vec!["s1".to_owned()];
     scopes.push(service.source().describe().scope);
+    let id = ExternalId { scheme: "tenant".into(), value: "7".into() };
+    service.config.org_ids = vec![id.clone()];
+    scopes.push(service.source().describe().scope);
+    let pulled = service.pull().await;
+    let Record::Orgs(org) = pulled.records()[0] else { unreachable!("orgs come first") };
+    assert_eq!(org.external_ids, [id]);
     service.config.version = rollcall_adapters_oneroster::RestVersion::V1_2;
     scopes.push(service.source().describe().scope);
     for (position, scope) in scopes.iter().enumerate() {

@@ -75,7 +75,7 @@ enum ClientAuthWord {
 /// The words for [`SignatureMethod`].
 #[derive(Deserialize)]
 #[serde(remote = "SignatureMethod")]
-enum SignatureWord {
+pub(super) enum SignatureWord {
     #[serde(rename = "HMAC-SHA1")]
     HmacSha1,
     #[serde(rename = "HMAC-SHA256")]

@@ -5,14 +5,14 @@ use std::num::NonZeroU32;
 use rollcall_adapters_clever::ApiVersion;
 use rollcall_adapters_http::Url;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
 use super::duration::Length;
-use super::http::{HttpSettings, url};
+use super::http::{HttpSettings, some_root};
 use super::keys::Keys;
 use super::mistake::Mistake;
 use super::secret::SecretPlace;
+use super::tenants::{TenantKeys, Tenants, not_blank};
 
 /// What to write, for whoever gave no credentials, or half of them.
 const CREDENTIALS: &str =
@@ -24,7 +24,7 @@ pub(crate) struct CleverSettings {
     /// How Clever is asked.
     pub(crate) credentials: CleverPlace,
     /// Of which district.
-    pub(crate) districts: Districts,
+    pub(crate) districts: Tenants,
     /// Where Clever is.
     pub(crate) address: Address,
     /// How hard it may be pressed.
@@ -47,25 +47,17 @@ pub(crate) enum CleverPlace {
     DistrictToken(SecretPlace),
 }
 
-/// Which districts a source is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Districts {
-    /// That of the token, or none yet.
-    Unsaid,
-    /// This one.
-    One(String),
-    /// Every one that the application is connected to: each is a source of its own.
-    All,
-}
+/// How a source names its districts.
+pub(super) const DISTRICTS: TenantKeys = TenantKeys { one: "district", all: "districts" };
 
 /// Where Clever is, where it is not at its usual place.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Address {
     /// The Data API and the Events API, without a version.
-    #[serde(default, deserialize_with = "some_url")]
+    #[serde(default, deserialize_with = "some_root")]
     pub(crate) api_url: Option<Url>,
     /// Where tokens are given out.
-    #[serde(default, deserialize_with = "some_url")]
+    #[serde(default, deserialize_with = "some_root")]
     pub(crate) oauth_url: Option<Url>,
     /// The version of the APIs.
     #[serde(default)]
@@ -86,12 +78,6 @@ struct CredentialKeys {
     client_id: Option<Spanned<String>>,
     client_secret: Option<SecretPlace>,
     district_token: Option<SecretPlace>,
-}
-
-#[derive(Deserialize)]
-struct DistrictKeys {
-    district: Option<Spanned<String>>,
-    districts: Option<Spanned<String>>,
 }
 
 impl CleverSettings {
@@ -117,43 +103,11 @@ impl CleverSettings {
                 return Err(Mistake::at(place, format!("missing `{missing}`; {CREDENTIALS}")));
             }
         };
-        let districts = match keys.take()? {
-            DistrictKeys { district: None, districts: None } => Districts::Unsaid,
-            DistrictKeys { district: Some(district), districts: None } => {
-                Districts::One(not_blank("district", district)?)
-            }
-            DistrictKeys { district: None, districts: Some(all) } if all.get_ref() != "all" => {
-                let message = "`districts` is \"all\"; one district is `district = \"ID\"`";
-                return Err(Mistake::at(all.span(), message));
-            }
-            DistrictKeys { district: None, districts: Some(all) } => {
-                if matches!(credentials, CleverPlace::DistrictToken(_)) {
-                    let message = "a district's token opens that district alone; `districts = \"all\"` needs the \
-                                   application's `client_id` and `client_secret`";
-                    return Err(Mistake::at(all.span(), message));
-                }
-                Districts::All
-            }
-            DistrictKeys { district: Some(_), districts: Some(all) } => {
-                return Err(Mistake::at(all.span(), "a source has `district` or `districts`, not both"));
-            }
-        };
+        let alone = matches!(credentials, CleverPlace::DistrictToken(_)).then_some(
+            "a district's token opens that district alone; `districts = \"all\"` needs the application's `client_id` and \
+             `client_secret`",
+        );
+        let districts = Tenants::take(keys, DISTRICTS, alone)?;
         Ok(Self { credentials, districts, address: keys.take()?, http: keys.take()?, asking: keys.take()? })
     }
-}
-
-fn not_blank(key: &str, value: Spanned<String>) -> Result<String, Mistake> {
-    if value.get_ref().trim().is_empty() {
-        return Err(Mistake::at(value.span(), format!("`{key}` is blank")));
-    }
-    Ok(value.into_inner().trim().to_owned())
-}
-
-fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let address = url(deserializer)?;
-    // The version and the paths are added to it.
-    if address.query().is_some() || address.fragment().is_some() {
-        return Err(D::Error::custom("an address that paths are added to has no `?` and no `#`"));
-    }
-    Ok(Some(address))
 }

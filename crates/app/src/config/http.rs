@@ -50,3 +50,17 @@ pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::
         _ => Err(D::Error::custom("this is no address of a server; expected `https://HOST/PATH`")),
     }
 }
+
+/// Reads the address of a server that paths are added to.
+pub(super) fn some_root<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let address = url(deserializer)?;
+    if address.query().is_some() || address.fragment().is_some() {
+        return Err(D::Error::custom("an address that paths are added to has no `?` and no `#`"));
+    }
+    Ok(Some(address))
+}
+
+/// Reads an address that may be left out.
+pub(super) fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    url(deserializer).map(Some)
+}

@@ -8,6 +8,7 @@
 //! A key that is not known is an error that names the nearest known one; every error points at its line and column.
 
 mod auth;
+mod classlink;
 mod clever;
 mod csv;
 mod duration;
@@ -17,6 +18,7 @@ mod mistake;
 mod rest;
 mod secret;
 mod source;
+mod tenants;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -31,11 +33,13 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use self::clever::{CleverPlace, CleverSettings, Districts};
+pub(crate) use self::classlink::{ClassLinkPlace, ClassLinkSettings};
+pub(crate) use self::clever::{CleverPlace, CleverSettings};
 pub(crate) use self::csv::CsvSettings;
 use self::mistake::Mistake;
-pub(crate) use self::rest::RestSettings;
+pub(crate) use self::rest::{Asking, RestSettings};
 pub(crate) use self::source::{Common, Settings, SourceConfig, check_source_name};
+pub(crate) use self::tenants::Tenants;
 use crate::failure::Failure;
 
 /// The file that is read if it is there and no other is named.
@@ -326,6 +330,101 @@ mod tests {
             source(&format!("{token}\napi_version = \"v2.1\"")),
             source(&format!("{token}\napi_url = \"https://api.clever.com/?token=hunter2\"")),
             source(&format!("{token}\noauth_url = \"hunter2\"")),
+        ];
+        let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
+        let screens = screens.join("\n\n");
+        assert!(!screens.contains("hunter2"), "{screens}");
+        insta::assert_snapshot!(screens);
+    }
+
+    #[test]
+    fn a_source_over_classlink_goes_either_way_and_is_one_tenant_or_stands_for_all() {
+        let config = read(
+            r#"
+            [[source]]
+            name = "ogdenville"
+            kind = "classlink"
+            mode = "proxy"
+            partner_key = { env = "CLASSLINK_KEY" }
+            tenants = "all"
+            full_every = "12h"
+            filter = "status='active'"
+            guards = { delete_percent = 5 }
+
+            [[source]]
+            name = "one"
+            kind = "classlink"
+            mode = "direct"
+            partner_key = { env = "CLASSLINK_KEY" }
+            proxy_url = "http://127.0.0.1:8092"
+            tenant = 2222
+            signature = "HMAC-SHA1"
+            send_version = false
+
+            [[source]]
+            name = "handed-over"
+            kind = "classlink"
+            mode = "proxy"
+            application_id = "%2FgVa0ed75Gs%3D"
+            bearer = { file = "/run/secrets/bearer" }
+
+            [[source]]
+            name = "server"
+            kind = "classlink"
+            mode = "direct"
+            base_url = "https://mapleton-nj-v2.rosterserver.example"
+            consumer_key = "0123456789abcdef01234567"
+            consumer_secret = { env = "MAPLETON_SECRET" }
+            tenant = "2223"
+            oauth2 = true
+            token_url = "https://mapleton-nj-v2.rosterserver.example/token"
+            "#,
+        )
+        .unwrap();
+        insta::assert_debug_snapshot!(config.sources().iter().map(|source| &source.settings).collect::<Vec<_>>());
+        let one = config.source("ogdenville/2222").unwrap();
+        assert_eq!((one.name(), one.is_for_all_tenants()), ("ogdenville/2222", false));
+        assert!(config.source("one/2222").is_none());
+        let block = config.source("ogdenville").unwrap().block_of_tenant("2222").unwrap();
+        insta::assert_snapshot!(block);
+        let again = read(&block).unwrap();
+        assert_eq!(format!("{:?}", again.sources()[0]), format!("{one:?}"));
+    }
+
+    #[test]
+    fn mistakes_in_a_source_over_classlink_are_shown_where_they_are_and_quote_no_secret() {
+        let source = |keys: &str| format!("[[source]]\nname = \"a\"\nkind = \"classlink\"\n{keys}");
+        let proxy = |keys: &str| source(&format!("mode = \"proxy\"\n{keys}"));
+        let direct = |keys: &str| source(&format!("mode = \"direct\"\n{keys}"));
+        let key = "partner_key = { env = \"K\" }";
+        let server = "base_url = \"https://sis.example.org\"\nconsumer_key = \"a\"\nconsumer_secret = { env = \"S\" }";
+        let broken = [
+            source(key),
+            source("mode = \"client_credentials\""),
+            proxy(""),
+            proxy("bearer = { env = \"B\" }"),
+            proxy("application_id = \"a\""),
+            proxy(&format!("{key}\nbearer = {{ env = \"B\" }}")),
+            proxy("partner_key = \"hunter2\""),
+            proxy(server),
+            proxy(&format!("{key}\ntenant = \" \"")),
+            proxy(&format!("{key}\ntenant = [2222]")),
+            proxy(&format!("{key}\ntenants = \"some\"")),
+            proxy(&format!("{key}\ntenant = \"2222\"\ntenants = \"all\"")),
+            proxy(&format!("{key}\ntennant = \"2222\"")),
+            proxy("application_id = \"a\"\nbearer = { env = \"B\" }\ntenants = \"all\""),
+            proxy(&format!("{key}\nproxy_url = \"https://proxy.example.org/?key=hunter2\"")),
+            proxy(&format!("{key}\nsignature = \"HMAC-SHA1\"")),
+            direct(""),
+            direct("base_url = \"https://sis.example.org\""),
+            direct("base_url = \"https://sis.example.org\"\nconsumer_key = \"a\""),
+            direct("consumer_key = \"a\"\nconsumer_secret = { env = \"S\" }"),
+            direct(&format!("{key}\n{server}")),
+            direct(&server.replace("https://", "")),
+            direct(&format!("{}\nversion = \"1.2\"", server.replace(".org", ".org/ims/oneroster/v1p1"))),
+            direct(&format!("{server}\ntenants = \"all\"")),
+            direct(&format!("{server}\noauth2 = true\nsignature = \"HMAC-SHA1\"")),
+            direct(&format!("{server}\ntoken_url = \"https://sis.example.org/token\"")),
         ];
         let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
         let screens = screens.join("\n\n");

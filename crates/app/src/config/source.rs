@@ -9,20 +9,23 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::clever::{CleverSettings, Districts};
+use super::classlink::{self, ClassLinkSettings};
+use super::clever::{self, CleverSettings};
 use super::csv::CsvSettings;
 use super::keys::Keys;
 use super::mistake::Mistake;
 use super::rest::RestSettings;
+use super::tenants::{TenantKeys, Tenants};
 
 /// A sort of source: its word, and how its own keys are read.
 type Sort = (&'static str, fn(&mut Keys<'_>) -> Result<Settings, Mistake>);
 
 /// The sorts of sources that this version knows.
-const SORTS: [Sort; 3] = [
+const SORTS: [Sort; 4] = [
     ("oneroster-csv", |keys| Ok(Settings::Csv(keys.take()?))),
     ("oneroster-rest", |keys| Ok(Settings::Rest(Box::new(RestSettings::take(keys)?)))),
     ("clever", |keys| Ok(Settings::Clever(Box::new(CleverSettings::take(keys)?)))),
+    ("classlink", |keys| Ok(Settings::ClassLink(Box::new(ClassLinkSettings::take(keys)?)))),
 ];
 
 /// Keys that belong to commands of later versions.
@@ -50,15 +53,6 @@ impl fmt::Debug for Written {
     }
 }
 
-/// The keys by which a source of a vendor with many tenants says which ones it is about.
-#[derive(Debug, Clone, Copy)]
-struct TenantKeys {
-    /// One.
-    one: &'static str,
-    /// All of them.
-    all: &'static str,
-}
-
 impl SourceConfig {
     /// The name that commands and the store know it by.
     pub(crate) fn name(&self) -> &str {
@@ -69,7 +63,8 @@ impl SourceConfig {
     pub(crate) fn is_for_all_tenants(&self) -> bool {
         match &self.settings {
             Settings::Csv(_) | Settings::Rest(_) => false,
-            Settings::Clever(clever) => clever.districts == Districts::All,
+            Settings::Clever(clever) => clever.districts == Tenants::All,
+            Settings::ClassLink(classlink) => classlink.tenants == Tenants::All,
         }
     }
 
@@ -86,14 +81,17 @@ impl SourceConfig {
 
     /// The source of one tenant, if this source stands for all of them.
     pub(super) fn of_tenant(&self, tenant: &str) -> Option<Self> {
+        if !self.is_for_all_tenants() {
+            return None;
+        }
         let mut source = self.clone();
         source.common.name = self.tenant_name(tenant);
-        match &mut source.settings {
-            Settings::Clever(clever) if clever.districts == Districts::All => {
-                clever.districts = Districts::One(tenant.to_owned());
-            }
-            Settings::Csv(_) | Settings::Rest(_) | Settings::Clever(_) => return None,
-        }
+        let tenants = match &mut source.settings {
+            Settings::Csv(_) | Settings::Rest(_) => return None,
+            Settings::Clever(clever) => &mut clever.districts,
+            Settings::ClassLink(classlink) => &mut classlink.tenants,
+        };
+        *tenants = Tenants::One(tenant.to_owned());
         Some(source)
     }
 
@@ -126,6 +124,8 @@ pub(crate) enum Settings {
     Rest(Box<RestSettings>),
     /// Clever.
     Clever(Box<CleverSettings>),
+    /// ClassLink.
+    ClassLink(Box<ClassLinkSettings>),
 }
 
 impl Settings {
@@ -133,7 +133,8 @@ impl Settings {
     fn tenant_keys(&self) -> Option<TenantKeys> {
         match self {
             Self::Csv(_) | Self::Rest(_) => None,
-            Self::Clever(_) => Some(TenantKeys { one: "district", all: "districts" }),
+            Self::Clever(_) => Some(clever::DISTRICTS),
+            Self::ClassLink(_) => Some(classlink::TENANTS),
         }
     }
 }

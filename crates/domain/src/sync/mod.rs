@@ -315,7 +315,8 @@ impl Attempt<'_> {
 fn mode(summary: &PullSummary) -> RunMode {
     let read =
         |wanted| summary.coverage.iter().any(|(_, coverage)| *coverage == wanted) || summary.roles == Some(wanted);
-    match (read(Coverage::Snapshot), read(Coverage::Delta)) {
+    // Where the vendor proves that nothing changed, the changes are what was asked for: there are none.
+    match (read(Coverage::Snapshot), read(Coverage::Delta) || read(Coverage::Unchanged)) {
         (true, true) => RunMode::Mixed,
         (false, true) => RunMode::Incremental,
         _ => RunMode::Full,

@@ -248,9 +248,13 @@ fn assert_same_roster(found: &MemoryStore, expected: &MemoryStore, context: impl
 
 /// What a pull brought.
 #[derive(Debug)]
-struct Pulled {
-    items: Vec<Item>,
-    summary: PullSummary,
+pub struct Pulled {
+    /// What came after the last restart.
+    pub items: Vec<Item>,
+    /// Why it began again, each time.
+    pub restarts: Vec<String>,
+    /// What it said at its end.
+    pub summary: PullSummary,
 }
 
 impl Pulled {
@@ -273,28 +277,30 @@ impl Pulled {
 
 /// Keeps what comes after the last restart.
 #[derive(Clone, Default)]
-struct Keeping(Arc<Mutex<Vec<Item>>>);
+struct Keeping(Arc<Mutex<(Vec<Item>, Vec<String>)>>);
+
+/// Pulls, and keeps everything in memory.
+pub async fn pull(source: &dyn RosterSource, request: &PullRequest) -> Result<Pulled, SourceError> {
+    let sink = Keeping::default();
+    let summary = source.pull(request, Box::new(sink.clone())).await?;
+    let (items, restarts) = std::mem::take(&mut *sink.0.lock().unwrap());
+    Ok(Pulled { items, restarts, summary })
+}
 
 #[async_trait]
 impl BatchSink for Keeping {
     async fn push(&mut self, batch: Vec<Item>) -> Result<(), SinkClosed> {
-        let mut items = self.0.lock().unwrap();
+        let (items, restarts) = &mut *self.0.lock().unwrap();
         for item in batch {
-            if matches!(item, Item::Restart { .. }) {
+            if let Item::Restart { reason } = item {
                 items.clear();
+                restarts.push(reason);
             } else {
                 items.push(item);
             }
         }
         Ok(())
     }
-}
-
-async fn pull(source: &dyn RosterSource, request: &PullRequest) -> Result<Pulled, SourceError> {
-    let sink = Keeping::default();
-    let summary = source.pull(request, Box::new(sink.clone())).await?;
-    let items = std::mem::take(&mut *sink.0.lock().unwrap());
-    Ok(Pulled { items, summary })
 }
 
 /// A full pull with demographics.

@@ -1,5 +1,7 @@
 //! What a Clever source remembers from one applied pull to the next.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use rollcall_domain::ports::Cursor;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,10 @@ pub(crate) struct Memory {
     pub(crate) demographics: bool,
     /// Whether the district gives events at all.
     pub(crate) events: bool,
+    /// The lists that had objects when everything was last read. What is derived stands among the records of some of them,
+    /// so that an empty list is not seen by an empty kind.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) filled: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,13 +103,14 @@ mod tests {
             default_session: false,
             demographics: true,
             events: true,
+            filled: BTreeSet::from(["schools".to_owned()]),
         }
     }
 
     #[test]
     fn the_cursor_of_version_1_is_written_and_read_back() {
         let cursor = memory().into_cursor().unwrap();
-        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","event":"64206e4431f12f05cc49076f","as_of":"2023-03-27T02:00:00Z","full":"2023-03-26T02:00:00Z","sync":"2023-03-26T16:08:34.367Z","default_session":false,"demographics":true,"events":true}"#);
+        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","event":"64206e4431f12f05cc49076f","as_of":"2023-03-27T02:00:00Z","full":"2023-03-26T02:00:00Z","sync":"2023-03-26T16:08:34.367Z","default_session":false,"demographics":true,"events":true,"filled":["schools"]}"#);
         assert_eq!(Memory::of(Some(&cursor)).unwrap(), Some(memory()));
         assert!(Memory::of(Some(&Cursor("{\"v\":\"9\"}".to_owned()))).is_err());
         assert_eq!(Memory::of(None).unwrap(), None);

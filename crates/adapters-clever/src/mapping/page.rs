@@ -169,9 +169,20 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
     })
 }
 
-pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<()> {
-    each(Kind::Users, objects, |user: wire::User, out, ()| {
+/// What users tell of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    /// A contact names a student whose record does not name the contact.
+    pub(crate) is_one_missing: bool,
+}
+
+pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
+    each(Kind::Users, objects, |user: wire::User, out, links: &mut Links| {
         let Some(person) = user::user(&user, context, &mut out.notes) else { return };
+        if let (Some(contacts), Some(role)) = (&context.contacts, &user.roles.contact) {
+            let contact = &person.user.sourced_id;
+            links.is_one_missing |= user::students_of(role, contact).any(|student| !contacts.has(&student, contact));
+        }
         // Contacts speak for themselves and for their students; nobody else does.
         if context.contacts.is_none() && user.roles.student.is_some() {
             out.upsert_without_agents(person.user);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rollcall_adapters_http::{HttpError, HttpSession, RedactedUrl, Url};
 use rollcall_domain::ports::Item;
-use rollcall_domain::{Fingerprint, Location};
+use rollcall_domain::{Fingerprint, Location, SourcedId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::CleverError;
-use crate::wire::{Page, Roles, Single, User};
+use crate::wire::{Identified, Page, Roles, Single, User};
 
 /// Asks a list to say how many objects it has. Links keep it, so that every page says so.
 pub(crate) const COUNTED: (&str, &str) = ("count", "true");
@@ -67,6 +67,13 @@ impl Client {
                 if next == *url {
                     return Err(CleverError::Repeated { url: RedactedUrl::new(url) });
                 }
+                let begins_after = next.query_pairs().find(|(name, _)| name == "starting_after").map(|(_, id)| id);
+                let last = page.data.last().and_then(|item| id_of(&item.data));
+                if let (Some(after), Some(last)) = (begins_after, last)
+                    && after != last.as_str()
+                {
+                    return Err(CleverError::Gap { url: RedactedUrl::new(url) });
+                }
                 Some(next)
             }
             None => None,
@@ -94,8 +101,15 @@ impl Client {
 fn is_worth_asking_again(error: &CleverError) -> bool {
     matches!(
         error,
-        CleverError::Repeated { .. } | CleverError::Http(HttpError::Truncated { .. } | HttpError::Shape { .. })
+        CleverError::Repeated { .. }
+            | CleverError::Gap { .. }
+            | CleverError::Http(HttpError::Truncated { .. } | HttpError::Shape { .. })
     )
+}
+
+/// The id of any object, if it has one.
+pub(crate) fn id_of(raw: &RawValue) -> Option<SourcedId> {
+    serde_json::from_str::<Identified>(raw.get()).ok()?.id.id()
 }
 
 /// Whether an object is not there, or not shared.
@@ -187,8 +201,8 @@ impl<'c> Collection<'c> {
                 continue;
             }
             let RawPage { objects, next, url, count: announced, .. } = page;
-            self.next = next.map(|next| self.client.ahead(next));
             self.announce(announced)?;
+            self.next = next.map(|next| self.client.ahead(next));
             let count = objects.len() as u64;
             let (place, first, map) = (Arc::clone(&self.place), self.received, map.clone());
             let mapped = spawn_blocking(move || {

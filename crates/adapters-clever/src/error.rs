@@ -66,6 +66,14 @@ pub enum CleverError {
         /// What was asked for.
         url: RedactedUrl,
     },
+    /// A page that does not go as far as its own link to the next one says.
+    #[error(
+        "{url} does not end with the record after which the next page begins: records are missing, or others than those"
+    )]
+    Gap {
+        /// What was asked for.
+        url: RedactedUrl,
+    },
     /// The district changed while it was read.
     #[error("the district changed while it was read ({what}); try again later")]
     Moved {
@@ -125,6 +133,7 @@ impl CleverError {
             Self::OtherDistrict { .. } | Self::NoDistrict { .. } => "district.other",
             Self::District { .. } => "district.not_ready",
             Self::Repeated { .. } => "page.repeated",
+            Self::Gap { .. } => "page.gap",
             Self::Moved { .. } => "source.moving",
             Self::Short { .. } => "pull.short",
             Self::Link { .. } => "json.unexpected",
@@ -145,6 +154,7 @@ impl CleverError {
             // Clever or the district mends these, and nobody has to tell us.
             Self::District { .. }
             | Self::Repeated { .. }
+            | Self::Gap { .. }
             | Self::Moved { .. }
             | Self::Short { .. }
             | Self::Link { .. }

@@ -8,7 +8,7 @@ use rollcall_adapters_http::{HttpError, RedactedUrl};
 use rollcall_domain::{Location, SourcedId};
 use serde_json::value::RawValue;
 
-use crate::client::{Client, Collection, Mapped, Object, short};
+use crate::client::{Client, Collection, Mapped, Object, id_of, short};
 use crate::error::CleverError;
 use crate::mapping::user;
 use crate::wire;
@@ -75,10 +75,6 @@ pub(crate) async fn newest(client: &Client) -> Result<Newest, CleverError> {
             Err(error) => return Err(error),
         }
     }
-}
-
-fn id_of(raw: &RawValue) -> Option<SourcedId> {
-    serde_json::from_str::<wire::Identified>(raw.get()).ok()?.id.id()
 }
 
 /// What an object came to, after all events about it.
@@ -162,13 +158,19 @@ pub(crate) async fn drain(client: &Client, after: Option<&str>) -> Result<Draine
         let Some(events) = page.facts else {
             return Ok(Drained::Unusable("an event could not be read".to_owned()));
         };
-        for event in events {
+        // What is accounted for already has been repeated: told once more, it would bring back an older state.
+        for event in events.into_iter().filter(|event| after.is_none_or(|after| is_later(&event.id, after))) {
             changes.take(event);
         }
         if changes.len() > MAX_CHANGES {
             return Ok(Drained::Unusable(format!("more than {MAX_CHANGES} objects changed")));
         }
     }
+}
+
+/// Whether an event comes after another one. Ids rise; those of different forms cannot be compared.
+fn is_later(id: &str, after: &str) -> bool {
+    id.len() != after.len() || id > after
 }
 
 /// Reads the events of a page; nothing if one of them cannot be read, for then it is not known what it was about.

@@ -11,7 +11,7 @@ use rollcall_domain::ports::{Coverage, Deletion, Hold, Item, OwnedChange, PullRe
 use rollcall_domain::{Code, Encoder, Kind, Location, PerKind, SourcedId};
 use tokio::task::spawn_blocking;
 
-use crate::client::{COUNTED, Client, Collection, Mapped, Object, is_gone};
+use crate::client::{COUNTED, Client, Collection, Mapped, Object, is_gone, short};
 use crate::cursor::Memory;
 use crate::error::CleverError;
 use crate::events::{self, Change, Changes, Drained, Newest};
@@ -297,7 +297,13 @@ impl Pull<'_> {
 
         let events = changes.events;
         let skipped = changes.skipped.iter().cloned().collect();
-        let coverage = self.apply(&identity, current, &mut memory, changes, &touched).await?;
+        let coverage = match self.apply(&identity, current, &mut memory, changes, &touched).await {
+            Err(CleverError::Moved { what }) => {
+                self.output.push(vec![Item::Restart { reason: what.clone() }]).await?;
+                return self.full(&what, Some(&known)).await;
+            }
+            coverage => coverage?,
+        };
         let note = match events {
             0 => "no event since the last pull".to_owned(),
             1 => "1 event since the last pull".to_owned(),
@@ -350,6 +356,13 @@ impl Pull<'_> {
             let sessions = session::sessions(&terms, &identity.id, current, false, &self.place("terms"));
             context.years = Arc::new(sessions.years);
         }
+        let mut told: HashMap<SourcedId, HashSet<u64>> = HashMap::new();
+        for (id, change) in sections.iter().filter(|(_, change)| !change.is_deleted) {
+            let section = serde_json::from_str::<wire::Section>(change.object.raw.get()).unwrap_or_default();
+            if let Some(course) = section.course.id() {
+                told.entry(course).or_default().insert(short(id.as_str()));
+            }
+        }
         let gone: Vec<_> = sections.iter().filter(|(_, change)| change.is_deleted).map(|(id, _)| id.clone()).collect();
         let facts = self.take(Kind::Classes, sections, &context, page::changed_sections).await?;
         // A section that is gone may have stood for a course.
@@ -371,7 +384,8 @@ impl Pull<'_> {
             if courses.get(id).is_some_and(|change| change.is_deleted) {
                 continue;
             }
-            let Some(year) = self.year_of_course(id, &context).await? else { continue };
+            let told = told.remove(id).unwrap_or_default();
+            let Some(year) = self.year_of_course(id, &context, told).await? else { continue };
             years.extend(year.map(|year| (id.clone(), year)));
             if !courses.contains_key(id)
                 && let Some(raw) = self.client.single(&format!("courses/{id}")).await?
@@ -387,24 +401,46 @@ impl Pull<'_> {
         Ok(coverage)
     }
 
-    /// The latest year of a course's sections, if it has any; nothing at all if the course is not shared.
-    async fn year_of_course(&mut self, id: &SourcedId, context: &Context) -> Result<Option<Option<u16>>, CleverError> {
-        let mut list = Collection::new(self.client, &format!("courses/{id}/sections"), &[]);
+    /// The latest year of a course's sections, if it has any; nothing at all if the course is not shared. Clever does not
+    /// count these lists. The sections that events told of, by their hashes, must be among them.
+    async fn year_of_course(
+        &mut self,
+        id: &SourcedId,
+        context: &Context,
+        mut told: HashSet<u64>,
+    ) -> Result<Option<Option<u16>>, CleverError> {
+        let path = format!("courses/{id}/sections");
         let mut year = None;
-        loop {
-            let (context, id) = (context.clone(), id.clone());
-            let learn = move |objects: &[Object]| {
-                page::each(Kind::Classes, objects, |mut section: wire::Section, _, facts: &mut section::Facts| {
-                    section.course = wire::Str(Some(id.as_str().into()));
-                    facts.learn(&section, &context);
-                })
-            };
-            match list.next(learn).await {
-                Ok(Some(page)) => year = year.max(page.facts.course_years.into_values().max()),
-                Ok(None) => return Ok(Some(year)),
-                Err(CleverError::Http(error)) if is_gone(&error) => return Ok(None),
-                Err(error) => return Err(error),
+        // A list that is empty is legal, and also what a server in trouble says: it is asked for again.
+        for _ in 0..2 {
+            let mut list = Collection::new(self.client, &path, &[]);
+            loop {
+                let (context, id) = (context.clone(), id.clone());
+                let learn = move |objects: &[Object]| {
+                    page::each(Kind::Classes, objects, |mut section: wire::Section, _, facts: &mut section::Facts| {
+                        section.course = wire::Str(Some(id.as_str().into()));
+                        facts.learn(&section, &context);
+                    })
+                };
+                match list.next(learn).await {
+                    Ok(Some(page)) => {
+                        year = year.max(page.facts.course_years.into_values().max());
+                        told.retain(|section| !page.ids.contains(section));
+                    }
+                    Ok(None) => break,
+                    Err(CleverError::Http(error)) if is_gone(&error) => return Ok(None),
+                    Err(error) => return Err(error),
+                }
             }
+            if year.is_some() {
+                break;
+            }
+        }
+        if told.is_empty() {
+            Ok(Some(year))
+        } else {
+            let what = format!("events told of sections that are not among those of their course {id}");
+            Err(CleverError::Moved { what })
         }
     }
 

@@ -205,6 +205,38 @@ async fn who_is_no_student_any_more_has_no_demographics_any_more() {
 }
 
 #[tokio::test]
+async fn events_that_are_accounted_for_are_not_told_again() {
+    let clever = Clever::fixture().await;
+    let student = clever.get("users", STUDENT);
+    clever.change("users.deleted", &student, None);
+    clever.change("users.created", &student, None);
+    let first = clever.pull().await;
+    // As if `starting_after` were not there.
+    clever.script(|asked, behaviour| {
+        let events: Vec<_> = behaviour.events.iter().map(|event| json!({"data": event})).collect();
+        let is_meant = asked.path == "events" && asked.query.contains_key("starting_after");
+        is_meant.then(|| ResponseTemplate::new(200).set_body_json(json!({"data": events[..1], "links": []})))
+    });
+    let second = clever.pull_after(&first).await;
+    assert_eq!((second.outline().as_str(), memory(&second)["event"].clone()), ("", memory(&first)["event"].clone()));
+}
+
+#[tokio::test]
+async fn sections_of_a_course_that_do_not_have_one_that_was_told_of_mean_that_everything_is_read() {
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut homeroom = clever.get("sections", "58da8c6a894273be68000002");
+    homeroom["course"] = json!(LATIN);
+    clever.change("sections.updated", &homeroom, Some(json!({"course": ""})));
+    clever.script(|asked, _| {
+        let nothing = json!({"data": [], "links": []});
+        asked.path.ends_with("/sections").then(|| ResponseTemplate::new(200).set_body_json(nothing))
+    });
+    let second = clever.pull_after(&first).await;
+    assert!(second.is_full() && second.note().contains("not among those of their course"), "{}", second.note());
+}
+
+#[tokio::test]
 async fn an_id_of_an_event_that_clever_does_not_take_means_that_everything_is_read() {
     let clever = Clever::fixture().await;
     let first = clever.pull().await;

@@ -156,6 +156,22 @@ async fn r6_a_list_that_ends_before_all_that_clever_counts_has_come_is_short() {
 }
 
 #[tokio::test]
+async fn r6_a_page_that_does_not_go_as_far_as_its_link_is_asked_for_again_and_then_refused() {
+    for (times, expected) in [(1, None), (usize::MAX, Some("page.gap"))] {
+        let struck = AtomicUsize::new(0);
+        // Of a list that Clever does not count.
+        let clever = with_second_page("users", move |asked, behaviour| {
+            let mut page = behaviour.page_of(asked, behaviour.data["users"].iter().collect());
+            page["data"].as_array_mut().unwrap().pop();
+            (struck.fetch_add(1, Ordering::Relaxed) < times).then_some(page)
+        })
+        .await;
+        let outcome = clever.try_pull(request(None)).await;
+        assert_eq!(outcome.as_ref().err().map(|error| error.code.as_str()), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_count_that_is_no_number_is_none() {
     let clever = Clever::fixture().await;
     clever.script(|asked, _| {

@@ -12,7 +12,9 @@ use super::Failure;
 use super::session::{FETCH_BATCH, Session, current};
 use super::table::flag;
 use crate::entities::{Role, User};
-use crate::ports::{Coverage, DeleteReason, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert};
+use crate::ports::{
+    Coverage, DeleteReason, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert,
+};
 use crate::{Code, Finding, Kind, Location, Record, RefField, Reject, SourcedId, Warning};
 
 /// How many ids of roles are looked for at a time: the store may have to look through all roles for them.

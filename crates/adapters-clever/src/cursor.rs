@@ -66,10 +66,10 @@ impl Memory {
         serde_json::to_string(&Versioned::V1(self)).map(Cursor).map_err(|cause| CleverError::Cursor { cause })
     }
 
-    /// Whether events after the last one may be gone from Clever's memory.
+    /// Whether events after the last one may be gone from Clever's memory. What lies as far ahead is no time at all.
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        let last = self.event.as_deref().and_then(minted).map_or(self.as_of, |minted| minted.min(self.as_of));
-        now.duration_since(last) > RETENTION
+        let minted = self.event.as_deref().and_then(minted);
+        [Some(self.as_of), minted].into_iter().flatten().any(|at| now.duration_since(at).abs() > RETENTION)
     }
 
     /// Whether the district has synced without an event to tell of it. `current` is its last sync as Clever reports it.
@@ -125,6 +125,8 @@ mod tests {
         let quiet = Memory { event: None, ..memory() };
         assert!(!quiet.is_expired(at("2023-04-25T01:00:00Z")));
         assert!(quiet.is_expired(at("2023-04-25T03:00:00Z")));
+        let ahead = Memory { event: Some("ffffffff31f12f05cc49076f".to_owned()), ..memory() };
+        assert!(ahead.is_expired(at("2023-03-27T03:00:00Z")));
         let strange = Memory { event: Some("not hexadecimal".to_owned()), ..memory() };
         assert!(strange.is_expired(at("2023-04-25T03:00:00Z")));
     }

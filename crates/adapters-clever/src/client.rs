@@ -78,7 +78,9 @@ impl Client {
             }
             None => None,
         };
-        let objects = page.data.into_iter().map(|item| item.data).collect();
+        let objects: Vec<_> = page.data.into_iter().map(|item| item.data).collect();
+        // A list that goes on has more objects than this page: a count that says otherwise is one of the page.
+        let count = count.filter(|count| next.is_none() || *count > objects.len() as u64);
         Ok(RawPage { objects, next, count, url: url.clone(), date })
     }
 

@@ -95,7 +95,7 @@ impl CleverSource {
             Some("Clever gives no events of the district")
         } else if memory.is_expired(now) {
             Some("the last event that is accounted for is so old that later ones may be gone")
-        } else if now.duration_since(memory.full).abs() >= full_every {
+        } else if now.duration_since(memory.full) >= full_every {
             Some("it is time to")
         } else if request.demographics && !memory.demographics {
             Some("demographics were not read before")

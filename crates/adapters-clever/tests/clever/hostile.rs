@@ -182,6 +182,21 @@ async fn a_count_that_is_no_number_is_none() {
 }
 
 #[tokio::test]
+async fn a_count_of_the_page_is_none_of_the_list() {
+    let clever = Clever::fixture().await;
+    clever.behaviour.lock().unwrap().cap = 4;
+    clever.script(|asked, behaviour| {
+        let objects = behaviour.data.get(&asked.path).filter(|_| !asked.query.contains_key("role"))?;
+        let mut page = behaviour.page_of(asked, objects.iter().collect());
+        page["count"] = json!(page["data"].as_array().unwrap().len());
+        Some(ResponseTemplate::new(200).set_body_json(page))
+    });
+    let pulled = clever.pull().await;
+    assert_eq!(pulled.of(rollcall_domain::Kind::Users).len(), 9);
+    assert!(!pulled.items.iter().any(|item| matches!(item, Item::Restart { .. })));
+}
+
+#[tokio::test]
 async fn a_district_that_changes_while_it_is_read_is_read_anew() {
     let struck = AtomicUsize::new(0);
     let clever = with_second_page("users", move |asked, behaviour| {

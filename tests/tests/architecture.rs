@@ -17,6 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // ClassLink serves OneRoster: its source is built on the OneRoster REST client.
     ("rollcall-adapters-classlink", &["rollcall-domain", "rollcall-adapters-http", "rollcall-adapters-oneroster"]),
     ("rollcall-persistence", &["rollcall-domain"]),
+    // The worked example of docs/adding-a-vendor.md: an adapter like any other, that nothing depends on.
+    ("rollcall-adapters-brindle", &["rollcall-domain", "rollcall-adapters-http"]),
     // A simulator that shared code with an adapter would share its misreadings.
     ("rollcall-vendor-sim", &["rollcall-domain"]),
     ("rollcall-testkit", &["rollcall-domain"]),
@@ -29,6 +31,7 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("rollcall-adapters-oneroster", &["rollcall-testkit", "rollcall-vendor-sim"]),
     ("rollcall-adapters-clever", &["rollcall-testkit", "rollcall-vendor-sim"]),
     ("rollcall-adapters-classlink", &["rollcall-testkit", "rollcall-vendor-sim"]),
+    ("rollcall-adapters-brindle", &["rollcall-testkit"]),
     ("rollcall-persistence", &["rollcall-testkit"]),
     ("rollcall-vendor-sim", &["rollcall-adapters-oneroster"]),
 ];

@@ -3,7 +3,7 @@
 use rollcall_domain::Code;
 use rollcall_domain::ports::{CheckReport, Problem};
 
-use crate::client::Client;
+use crate::client::{COUNTED, Client};
 use crate::cursor::minted;
 use crate::error::CleverError;
 use crate::events::{self, Newest};
@@ -84,7 +84,7 @@ pub(crate) async fn check(source: &CleverSource) -> Result<CheckReport, CleverEr
 
 /// How many objects a list has, as far as Clever says.
 pub(crate) async fn how_many(client: &Client, list: &str) -> Result<String, CleverError> {
-    let page = client.page(&client.session.url(list, &[("limit", "1"), ("count", "true")])).await;
+    let page = client.page(&client.session.url(list, &[("limit", "1"), COUNTED])).await;
     match page {
         Ok(page) => Ok(match (page.count, page.objects.is_empty()) {
             (Some(count), _) => count.to_string(),

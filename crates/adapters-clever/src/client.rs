@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use rollcall_adapters_http::{HttpError, HttpSession, RedactedUrl, Url};
 use rollcall_domain::ports::Item;
-use rollcall_domain::{Fingerprint, Location};
+use rollcall_domain::{Fingerprint, Location, SourcedId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::CleverError;
-use crate::wire::{Page, Single};
+use crate::wire::{Identified, Page, Roles, Single, User};
+
+/// Asks a list to say how many objects it has. Links keep it, so that every page says so.
+pub(crate) const COUNTED: (&str, &str) = ("count", "true");
 
 /// A session with Clever's API.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) session: HttpSession,
     pub(crate) limit: u32,
+    /// Whether lists are held against the numbers of objects that Clever says they have.
+    pub(crate) trusts_totals: bool,
 }
 
 /// A page, read but not looked into.
@@ -53,6 +58,7 @@ impl Client {
         let response = self.session.get(url.clone()).await?;
         let date = response.date();
         let page: Page = spawn_blocking(move || response.json()).await??;
+        let count = page.count();
         let link = page.links.into_iter().find(|link| link.rel == "next");
         let next = match link {
             // Taken as it is: it has the version, the limit and all filters in it.
@@ -61,12 +67,21 @@ impl Client {
                 if next == *url {
                     return Err(CleverError::Repeated { url: RedactedUrl::new(url) });
                 }
+                let begins_after = next.query_pairs().find(|(name, _)| name == "starting_after").map(|(_, id)| id);
+                let last = page.data.last().and_then(|item| id_of(&item.data));
+                if let (Some(after), Some(last)) = (begins_after, last)
+                    && after != last.as_str()
+                {
+                    return Err(CleverError::Gap { url: RedactedUrl::new(url) });
+                }
                 Some(next)
             }
             None => None,
         };
-        let objects = page.data.into_iter().map(|item| item.data).collect();
-        Ok(RawPage { objects, next, count: page.count, url: url.clone(), date })
+        let objects: Vec<_> = page.data.into_iter().map(|item| item.data).collect();
+        // A list that goes on has more objects than this page: a count that says otherwise is one of the page.
+        let count = count.filter(|count| next.is_none() || *count > objects.len() as u64);
+        Ok(RawPage { objects, next, count, url: url.clone(), date })
     }
 
     /// Gets one object; nothing if there is none of that id, or none that is shared.
@@ -88,8 +103,15 @@ impl Client {
 fn is_worth_asking_again(error: &CleverError) -> bool {
     matches!(
         error,
-        CleverError::Repeated { .. } | CleverError::Http(HttpError::Truncated { .. } | HttpError::Shape { .. })
+        CleverError::Repeated { .. }
+            | CleverError::Gap { .. }
+            | CleverError::Http(HttpError::Truncated { .. } | HttpError::Shape { .. })
     )
+}
+
+/// The id of any object, if it has one.
+pub(crate) fn id_of(raw: &RawValue) -> Option<SourcedId> {
+    serde_json::from_str::<Identified>(raw.get()).ok()?.id.id()
 }
 
 /// Whether an object is not there, or not shared.
@@ -120,6 +142,13 @@ pub(crate) struct Object {
     pub(crate) location: Location,
 }
 
+impl Object {
+    /// The roles of a user, if it is one that can be read.
+    pub(crate) fn roles(&self) -> Option<Roles> {
+        serde_json::from_str::<User>(self.raw.get()).ok().map(|user| user.roles)
+    }
+}
+
 /// What a page came to.
 #[derive(Debug, Default)]
 pub(crate) struct Mapped<T> {
@@ -145,13 +174,18 @@ pub(crate) struct Collection<'c> {
     next: Option<Ahead>,
     received: u64,
     seen: HashSet<u64>,
+    /// Objects without an id.
+    nameless: u64,
+    /// How many objects Clever said that there are, when it last did.
+    announced: Option<u64>,
 }
 
 impl<'c> Collection<'c> {
     pub(crate) fn new(client: &'c Client, path: &str, query: &[(&str, &str)]) -> Self {
         let first = client.list(path, query);
         let place = RedactedUrl::new(&client.session.url(path, &[])).to_string().into();
-        Self { client, next: Some(client.ahead(first.clone())), first, place, received: 0, seen: HashSet::new() }
+        let next = Some(client.ahead(first.clone()));
+        Self { client, first, place, next, received: 0, seen: HashSet::new(), nameless: 0, announced: None }
     }
 
     /// The next page, mapped; nothing once there are no more.
@@ -168,11 +202,9 @@ impl<'c> Collection<'c> {
                 page = self.client.page(&page.url).await?;
                 continue;
             }
-            let RawPage { objects, next, url, .. } = page;
+            let RawPage { objects, next, url, count: announced, .. } = page;
+            self.announce(announced)?;
             self.next = next.map(|next| self.client.ahead(next));
-            if objects.is_empty() && self.received > 0 {
-                self.hold_against_count().await?;
-            }
             let count = objects.len() as u64;
             let (place, first, map) = (Arc::clone(&self.place), self.received, map.clone());
             let mapped = spawn_blocking(move || {
@@ -183,7 +215,11 @@ impl<'c> Collection<'c> {
             let is_repeated = !mapped.ids.is_empty() && mapped.ids.iter().all(|id| self.seen.contains(id));
             if !is_repeated {
                 self.received += count;
+                self.nameless += count.saturating_sub(mapped.ids.len() as u64);
                 self.seen.extend(&mapped.ids);
+                if self.next.is_none() {
+                    self.hold_against_count()?;
+                }
                 return Ok(Some(mapped));
             }
             self.next = None;
@@ -196,16 +232,22 @@ impl<'c> Collection<'c> {
         Err(CleverError::Repeated { url: RedactedUrl::new(&self.first) })
     }
 
-    /// The list ended with an empty page: asks how many objects there are, where Clever says so.
-    async fn hold_against_count(&self) -> Result<(), CleverError> {
-        let mut query: Vec<(String, String)> = self.first.query_pairs().into_owned().collect();
-        query.retain(|(name, _)| name != "limit");
-        query.extend([("limit".to_owned(), "1".to_owned()), ("count".to_owned(), "true".to_owned())]);
-        let mut url = self.first.clone();
-        url.query_pairs_mut().clear().extend_pairs(query);
-        let counted = self.client.page(&url).await?.count;
-        let received = self.seen.len() as u64;
-        match counted.filter(|announced| *announced > received) {
+    /// Takes note of how many objects Clever says that there are. If that changes while they are read, ids that came and
+    /// ids that went cannot be told from ids that were left out.
+    fn announce(&mut self, announced: Option<u64>) -> Result<(), CleverError> {
+        let Some(now) = announced.filter(|_| self.client.trusts_totals) else { return Ok(()) };
+        match self.announced.replace(now) {
+            Some(before) if before != now => {
+                Err(CleverError::Moved { what: format!("{} had {before} objects and then {now}", self.place) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a list that ended before as many objects had come as Clever says that there are.
+    fn hold_against_count(&self) -> Result<(), CleverError> {
+        let received = self.seen.len() as u64 + self.nameless;
+        match self.announced.filter(|announced| *announced > received) {
             Some(announced) => Err(CleverError::Short { url: RedactedUrl::new(&self.first), announced, received }),
             None => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use rollcall_adapters_http::{HttpConfig, RetryPolicy, Url};
+use rollcall_domain::sync::Totals;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub struct CleverConfig {
     pub page_size: u32,
     /// How often everything is read even though events could be. A week if nothing is said.
     pub full_every: Duration,
+    /// What to make of the numbers of objects that Clever says its lists have. Trusted if nothing is said.
+    pub totals: Totals,
     /// How many requests to each of Clever's servers may be under way at once; 4 if nothing is said.
     pub max_in_flight: Option<NonZeroUsize>,
     /// How many requests may begin in one second; as many as Clever's own limit lets through if nothing is said.
@@ -99,6 +102,7 @@ impl CleverConfig {
             api_version: ApiVersion::default(),
             page_size: 1_000,
             full_every: Duration::from_hours(7 * 24),
+            totals: Totals::Trust,
             max_in_flight: None,
             requests_per_second: None,
             timeout: Duration::from_mins(2),

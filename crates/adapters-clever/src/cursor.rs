@@ -1,5 +1,7 @@
 //! What a Clever source remembers from one applied pull to the next.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use rollcall_domain::ports::Cursor;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,10 @@ pub(crate) struct Memory {
     pub(crate) demographics: bool,
     /// Whether the district gives events at all.
     pub(crate) events: bool,
+    /// The lists that had objects when everything was last read. What is derived stands among the records of some of them,
+    /// so that an empty list is not seen by an empty kind.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) filled: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,10 +66,10 @@ impl Memory {
         serde_json::to_string(&Versioned::V1(self)).map(Cursor).map_err(|cause| CleverError::Cursor { cause })
     }
 
-    /// Whether events after the last one may be gone from Clever's memory.
+    /// Whether events after the last one may be gone from Clever's memory. What lies as far ahead is no time at all.
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        let last = self.event.as_deref().and_then(minted).map_or(self.as_of, |minted| minted.min(self.as_of));
-        now.duration_since(last) > RETENTION
+        let minted = self.event.as_deref().and_then(minted);
+        [Some(self.as_of), minted].into_iter().flatten().any(|at| now.duration_since(at).abs() > RETENTION)
     }
 
     /// Whether the district has synced without an event to tell of it. `current` is its last sync as Clever reports it.
@@ -97,13 +103,14 @@ mod tests {
             default_session: false,
             demographics: true,
             events: true,
+            filled: BTreeSet::from(["schools".to_owned()]),
         }
     }
 
     #[test]
     fn the_cursor_of_version_1_is_written_and_read_back() {
         let cursor = memory().into_cursor().unwrap();
-        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","event":"64206e4431f12f05cc49076f","as_of":"2023-03-27T02:00:00Z","full":"2023-03-26T02:00:00Z","sync":"2023-03-26T16:08:34.367Z","default_session":false,"demographics":true,"events":true}"#);
+        insta::assert_snapshot!(cursor.0, @r#"{"v":"1","event":"64206e4431f12f05cc49076f","as_of":"2023-03-27T02:00:00Z","full":"2023-03-26T02:00:00Z","sync":"2023-03-26T16:08:34.367Z","default_session":false,"demographics":true,"events":true,"filled":["schools"]}"#);
         assert_eq!(Memory::of(Some(&cursor)).unwrap(), Some(memory()));
         assert!(Memory::of(Some(&Cursor("{\"v\":\"9\"}".to_owned()))).is_err());
         assert_eq!(Memory::of(None).unwrap(), None);
@@ -118,6 +125,8 @@ mod tests {
         let quiet = Memory { event: None, ..memory() };
         assert!(!quiet.is_expired(at("2023-04-25T01:00:00Z")));
         assert!(quiet.is_expired(at("2023-04-25T03:00:00Z")));
+        let ahead = Memory { event: Some("ffffffff31f12f05cc49076f".to_owned()), ..memory() };
+        assert!(ahead.is_expired(at("2023-03-27T03:00:00Z")));
         let strange = Memory { event: Some("not hexadecimal".to_owned()), ..memory() };
         assert!(strange.is_expired(at("2023-04-25T03:00:00Z")));
     }

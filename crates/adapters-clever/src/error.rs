@@ -66,8 +66,25 @@ pub enum CleverError {
         /// What was asked for.
         url: RedactedUrl,
     },
+    /// A page that does not go as far as its own link to the next one says.
+    #[error(
+        "{url} does not end with the record after which the next page begins: records are missing, or others than those"
+    )]
+    Gap {
+        /// What was asked for.
+        url: RedactedUrl,
+    },
+    /// The district changed while it was read.
+    #[error("the district changed while it was read ({what}); try again later")]
+    Moved {
+        /// How that showed.
+        what: String,
+    },
     /// The pages ended before all was there.
-    #[error("{url} came to {received} records, and Clever counts {announced}")]
+    #[error(
+        "{url} came to {received} records, and Clever counts {announced}; nothing is applied. If its counts are known to be \
+         wrong, set `totals = \"ignore\"`"
+    )]
     Short {
         /// The collection.
         url: RedactedUrl,
@@ -116,6 +133,8 @@ impl CleverError {
             Self::OtherDistrict { .. } | Self::NoDistrict { .. } => "district.other",
             Self::District { .. } => "district.not_ready",
             Self::Repeated { .. } => "page.repeated",
+            Self::Gap { .. } => "page.gap",
+            Self::Moved { .. } => "source.moving",
             Self::Short { .. } => "pull.short",
             Self::Link { .. } => "json.unexpected",
             Self::Cursor { .. } => "cursor.invalid",
@@ -135,6 +154,8 @@ impl CleverError {
             // Clever or the district mends these, and nobody has to tell us.
             Self::District { .. }
             | Self::Repeated { .. }
+            | Self::Gap { .. }
+            | Self::Moved { .. }
             | Self::Short { .. }
             | Self::Link { .. }
             | Self::Worker { .. } => SourceFailure::Temporary,

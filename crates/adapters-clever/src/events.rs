@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rollcall_adapters_http::RedactedUrl;
+use rollcall_adapters_http::{HttpError, RedactedUrl};
 use rollcall_domain::{Location, SourcedId};
 use serde_json::value::RawValue;
 
-use crate::client::{Client, Collection, Mapped, Object, short};
+use crate::client::{Client, Collection, Mapped, Object, id_of, short};
 use crate::error::CleverError;
 use crate::mapping::user;
 use crate::wire;
@@ -33,6 +33,11 @@ fn is_off(error: &CleverError) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 403 | 404 | 410 | 501))
 }
 
+/// Whether Clever does not understand what it was asked.
+fn is_refused(error: &HttpError) -> bool {
+    error.status().is_some_and(|status| status.as_u16() == 400)
+}
+
 /// The id of the newest event.
 ///
 /// `ending_before=last` is not documented, and has worked for as long as there are clients; where it does not, the feed is
@@ -49,7 +54,7 @@ pub(crate) async fn newest(client: &Client) -> Result<Newest, CleverError> {
             }
         }
         Err(error) if is_off(&error) => return Ok(Newest::Off),
-        Err(CleverError::Http(error)) if error.status().is_some_and(|status| status.as_u16() == 400) => {
+        Err(CleverError::Http(error)) if is_refused(&error) => {
             tracing::debug!(error = %error, "the newest event cannot be asked for; the feed is read to its end");
         }
         Err(error) => return Err(error),
@@ -70,10 +75,6 @@ pub(crate) async fn newest(client: &Client) -> Result<Newest, CleverError> {
             Err(error) => return Err(error),
         }
     }
-}
-
-fn id_of(raw: &RawValue) -> Option<SourcedId> {
-    serde_json::from_str::<wire::Identified>(raw.get()).ok()?.id.id()
 }
 
 /// What an object came to, after all events about it.
@@ -99,6 +100,8 @@ pub(crate) struct Changes {
     pub(crate) touched_courses: BTreeSet<SourcedId>,
     /// The students of contacts whose relationships changed: those before.
     pub(crate) students_before: HashMap<SourcedId, BTreeSet<SourcedId>>,
+    /// Users of whom something changed that they were as students; they may be none any more.
+    pub(crate) were_students: BTreeSet<SourcedId>,
     /// The district's last sync that an event told of.
     pub(crate) sync: Option<Timestamp>,
     /// The id of the last event.
@@ -147,18 +150,27 @@ pub(crate) async fn drain(client: &Client, after: Option<&str>) -> Result<Draine
             Err(error) if is_off(&error) => {
                 return Ok(Drained::Unusable(format!("Clever gives no events of the district: {error}")));
             }
+            Err(CleverError::Http(error)) if after.is_some() && is_refused(&error) => {
+                return Ok(Drained::Unusable(format!("Clever does not take the id of the last event: {error}")));
+            }
             Err(error) => return Err(error),
         };
         let Some(events) = page.facts else {
             return Ok(Drained::Unusable("an event could not be read".to_owned()));
         };
-        for event in events {
+        // What is accounted for already has been repeated: told once more, it would bring back an older state.
+        for event in events.into_iter().filter(|event| after.is_none_or(|after| is_later(&event.id, after))) {
             changes.take(event);
         }
         if changes.len() > MAX_CHANGES {
             return Ok(Drained::Unusable(format!("more than {MAX_CHANGES} objects changed")));
         }
     }
+}
+
+/// Whether an event comes after another one. Ids rise; those of different forms cannot be compared.
+fn is_later(id: &str, after: &str) -> bool {
+    id.len() != after.len() || id > after
 }
 
 /// Reads the events of a page; nothing if one of them cannot be read, for then it is not known what it was about.
@@ -204,16 +216,17 @@ impl Changes {
                 let previous = previous
                     .as_deref()
                     .and_then(|previous| serde_json::from_str::<wire::PreviousSection>(previous.get()).ok())
-                    .unwrap_or_default();
-                let moved = action != "updated" || previous.course.is_some() || previous.term_id.is_some();
-                if moved {
-                    let before = previous.course.and_then(|course| course.id());
+                    .filter(|_| action == "updated");
+                // An event that does not say what changed, or of which nothing is left but what did not exist before, may
+                // be about anything.
+                if previous.as_ref().is_none_or(wire::PreviousSection::may_have_moved) {
+                    let before = previous.and_then(|previous| previous.course());
                     self.touched_courses.extend(section.course.id().into_iter().chain(before));
                 }
                 &mut self.sections
             }
             ("users", "created" | "updated" | "deleted") => {
-                self.learn_contact(&object_id, &object, action, previous.as_deref());
+                self.learn_user(&object_id, &object, action, previous.as_deref());
                 &mut self.users
             }
             _ => {
@@ -225,17 +238,19 @@ impl Changes {
         of_kind.insert(object_id, Change { object, is_deleted, was_created });
     }
 
-    /// Remembers whose contact a user was, where that changed.
-    fn learn_contact(&mut self, id: &SourcedId, object: &Object, action: &str, previous: Option<&RawValue>) {
+    /// Remembers what a user was and may be no more: a student, and whose contact.
+    fn learn_user(&mut self, id: &SourcedId, object: &Object, action: &str, previous: Option<&RawValue>) {
         let before = match action {
-            "updated" => previous
-                .and_then(|previous| serde_json::from_str::<wire::PreviousUser>(previous.get()).ok())
-                .and_then(|previous| previous.roles.contact.student_relationships)
-                .map(|student_relationships| wire::Contact { student_relationships, ..wire::Contact::default() }),
-            "deleted" => serde_json::from_str::<wire::User>(object.raw.get())
-                .ok()
-                .and_then(|user| user.roles.contact)
-                .map(|contact| *contact),
+            "updated" => {
+                let previous =
+                    previous.and_then(|previous| serde_json::from_str::<wire::PreviousUser>(previous.get()).ok());
+                let wire::PreviousRoles { contact, student } = previous.unwrap_or_default().roles;
+                self.were_students.extend(student.map(|_| id.clone()));
+                contact
+                    .student_relationships
+                    .map(|student_relationships| wire::Contact { student_relationships, ..wire::Contact::default() })
+            }
+            "deleted" => object.roles().and_then(|roles| roles.contact).map(|contact| *contact),
             _ => None,
         };
         if let Some(contact) = before {

@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rollcall_adapters_http::RedactedUrl;
 use rollcall_domain::entities::Org;
-use rollcall_domain::ports::{Coverage, Deletion, Item, OwnedChange, PullRequest, PullSummary, Upsert};
-use rollcall_domain::{Encoder, Kind, Location, PerKind, SourcedId};
+use rollcall_domain::ports::{Coverage, Deletion, Hold, Item, OwnedChange, PullRequest, PullSummary, Upsert};
+use rollcall_domain::{Code, Encoder, Kind, Location, PerKind, SourcedId};
 use tokio::task::spawn_blocking;
 
-use crate::client::{Client, Collection, Mapped, Object, is_gone};
+use crate::client::{COUNTED, Client, Collection, Mapped, Object, is_gone, short};
 use crate::cursor::Memory;
 use crate::error::CleverError;
 use crate::events::{self, Change, Changes, Drained, Newest};
 use crate::mapping::course::synthetic_id;
 use crate::mapping::session::{self, Placed};
-use crate::mapping::{Contacts, Context, Years, org, page, section};
+use crate::mapping::{Contacts, Context, Years, org, page, section, user};
 use crate::output::Output;
 use crate::wire;
 
@@ -106,8 +106,28 @@ impl Pull<'_> {
 
     // -- everything -----------------------------------------------------------------------------------------------------
 
-    /// Reads everything.
-    pub(crate) async fn full(mut self, why: &str) -> Result<PullSummary, CleverError> {
+    /// Reads everything. If the district changes meanwhile in a way that could lose something, it is read anew; how often
+    /// that is worth it is for the sync to say. `known` is what earlier pulls remembered.
+    pub(crate) async fn full(mut self, why: &str, known: Option<&Memory>) -> Result<PullSummary, CleverError> {
+        // Clever's own list of the contacts is short. Should it not be whole, the contacts are found among everybody.
+        let mut contacts: &[_] = &[("role", "contact")];
+        loop {
+            match self.try_full(why, known, contacts).await {
+                Err(CleverError::Moved { what }) => {
+                    self.output.push(vec![Item::Restart { reason: what }]).await?;
+                    contacts = &[];
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_full(
+        &mut self,
+        why: &str,
+        known: Option<&Memory>,
+        contacts: &[(&str, &str)],
+    ) -> Result<PullSummary, CleverError> {
         // Before anything else: whatever happens from here on will be among the events of the next pull.
         let newest = events::newest(self.client).await?;
         let identity = Identity::ask(self.client, self.expected).await?;
@@ -115,20 +135,28 @@ impl Pull<'_> {
             return Ok(self.nothing(note));
         }
         self.push_district(&identity).await?;
+        let mut filled = BTreeSet::new();
         let context = Context {
             district: identity.id.clone(),
             years: Arc::default(),
             contacts: None,
             demographics: self.request.demographics,
         };
-        self.read("schools", &[], &context, page::schools).await?;
+        self.read("schools", &context, page::schools, &mut filled).await?;
 
         // A student's record names the contacts, which only they state. Who they are has to be known before the students.
-        let pairs = self.contacts().await?;
+        let pairs = self.contacts(contacts).await?;
         let context = Context { contacts: Some(Arc::new(Contacts::new(pairs))), ..context };
-        self.read("users", &[], &context, page::users).await?;
+        let links: page::Links = self.read("users", &context, page::users, &mut filled).await?;
+        if links.is_one_missing {
+            let what = "a contact names a student who was read without that contact".to_owned();
+            return Err(CleverError::Moved { what });
+        }
 
         let terms = self.terms().await?;
+        if !terms.is_empty() {
+            filled.insert("terms".to_owned());
+        }
         let current = identity.year(self.began);
         let place = self.place("terms");
         let sessions = session::sessions(&terms, &identity.id, current, false, &place);
@@ -136,15 +164,17 @@ impl Pull<'_> {
         self.output.push(sessions.items).await?;
         let context = Context { years: Arc::new(sessions.years), contacts: None, ..context };
 
-        let facts = self.read("sections", &[], &context, page::sections).await?;
+        let facts: section::Facts = self.read("sections", &context, page::sections, &mut filled).await?;
         if facts.without_term {
             let mut more = session::sessions(&terms, &identity.id, current, true, &place).items;
             more.retain(|item| matches!(item, Item::Upsert(upsert) if !pushed.contains(upsert.record().sourced_id())));
             self.output.push(more).await?;
         }
         let years = Arc::new(facts.course_years);
-        self.read("courses", &[], &context, move |context, objects| page::courses(context, &years, objects)).await?;
+        let courses = move |context: &Context, objects: &[Object]| page::courses(context, &years, objects);
+        let () = self.read("courses", &context, courses, &mut filled).await?;
 
+        let holds = known.map(|known| emptied(known, &filled)).unwrap_or_default();
         let memory = Memory {
             events: newest != Newest::Off,
             event: match newest {
@@ -157,10 +187,12 @@ impl Pull<'_> {
             unconfirmed: None,
             default_session: facts.without_term,
             demographics: self.request.demographics,
+            filled,
         };
         Ok(PullSummary {
             coverage: self.coverage(Coverage::Snapshot),
             cursor: Some(memory.into_cursor()?),
+            holds,
             note: Some(format!("{}: everything was read, because {why}", identity.name())),
             ..PullSummary::default()
         })
@@ -172,31 +204,36 @@ impl Pull<'_> {
         self.output.push(vec![Item::Upsert(upsert)]).await
     }
 
-    /// Reads a list to its end and hands over what it maps to. What the pages tell beside that is gathered.
+    /// Reads a list to its end and hands over what it maps to. What the pages tell beside that is gathered. The list is
+    /// noted among those that are `filled` if it has objects.
     async fn read<T, F>(
         &mut self,
-        path: &str,
-        query: &[(&str, &str)],
+        list: &str,
         context: &Context,
         map: F,
+        filled: &mut BTreeSet<String>,
     ) -> Result<T, CleverError>
     where
         T: Gather + Send + 'static,
         F: Fn(&Context, &[Object]) -> Mapped<T> + Clone + Send + 'static,
     {
-        let mut list = Collection::new(self.client, path, query);
+        let mut pages = Collection::new(self.client, list, &[COUNTED]);
         let mut gathered = T::default();
         let context = context.clone();
         let map = move |objects: &[Object]| map(&context, objects);
-        while let Some(page) = list.next(map.clone()).await? {
+        while let Some(page) = pages.next(map.clone()).await? {
+            if !page.ids.is_empty() {
+                filled.insert(list.to_owned());
+            }
             gathered.gather(page.facts);
             self.output.push(page.items).await?;
         }
         Ok(gathered)
     }
 
-    async fn contacts(&mut self) -> Result<Vec<(SourcedId, SourcedId)>, CleverError> {
-        let mut list = Collection::new(self.client, "users", &[("role", "contact")]);
+    /// Who is a contact of which student, by the users that a query means.
+    async fn contacts(&mut self, query: &[(&str, &str)]) -> Result<Vec<(SourcedId, SourcedId)>, CleverError> {
+        let mut list = Collection::new(self.client, "users", &[query, &[COUNTED]].concat());
         let mut pairs = Vec::new();
         while let Some(page) = list.next(page::contacts).await? {
             pairs.extend(page.facts);
@@ -205,7 +242,7 @@ impl Pull<'_> {
     }
 
     async fn terms(&mut self) -> Result<Vec<Placed>, CleverError> {
-        let mut list = Collection::new(self.client, "terms", &[]);
+        let mut list = Collection::new(self.client, "terms", &[COUNTED]);
         let mut terms = Vec::new();
         while let Some(page) = list.next(page::terms).await? {
             terms.extend(page.facts);
@@ -233,7 +270,7 @@ impl Pull<'_> {
         }
         let changes = match events::drain(self.client, known.event.as_deref()).await? {
             Drained::Changes(changes) => *changes,
-            Drained::Unusable(reason) => return self.full(&reason).await,
+            Drained::Unusable(reason) => return self.full(&reason, Some(&known)).await,
         };
         let sync = events::last_sync(&identity.district);
         let mut memory = Memory {
@@ -245,22 +282,28 @@ impl Pull<'_> {
         };
         if memory.lost_events(sync, self.began) {
             let why = "the district has synced and no event told of it: events are switched off, or were lost";
-            return self.full(why).await;
+            return self.full(why, Some(&known)).await;
         }
         let is_unaccounted = |sync: &Timestamp| memory.sync.is_none_or(|known| *sync > known);
         memory.unconfirmed = known.unconfirmed.filter(is_unaccounted).or(sync.filter(is_unaccounted));
         let current = identity.year(self.began);
         if known.sync.is_some_and(|sync| session::year_of(sync.to_zoned(TimeZone::UTC).date()) != current) {
-            return self.full("a school year began").await;
+            return self.full("a school year began", Some(&known)).await;
         }
         let touched: BTreeSet<_> = changes.touched_courses.iter().chain(changes.courses.keys()).cloned().collect();
         if touched.len() > MAX_COURSES {
-            return self.full(&format!("more than {MAX_COURSES} courses changed")).await;
+            return self.full(&format!("more than {MAX_COURSES} courses changed"), Some(&known)).await;
         }
 
         let events = changes.events;
         let skipped = changes.skipped.iter().cloned().collect();
-        let coverage = self.apply(&identity, current, &mut memory, changes, &touched).await?;
+        let coverage = match self.apply(&identity, current, &mut memory, changes, &touched).await {
+            Err(CleverError::Moved { what }) => {
+                self.output.push(vec![Item::Restart { reason: what.clone() }]).await?;
+                return self.full(&what, Some(&known)).await;
+            }
+            coverage => coverage?,
+        };
         let note = match events {
             0 => "no event since the last pull".to_owned(),
             1 => "1 event since the last pull".to_owned(),
@@ -284,8 +327,8 @@ impl Pull<'_> {
         touched: &BTreeSet<SourcedId>,
     ) -> Result<PerKind<Coverage>, CleverError> {
         let mut coverage = self.coverage(Coverage::Delta);
-        let Changes { schools, mut courses, sections, users, terms: terms_changed, students_before, events, .. } =
-            changes;
+        let Changes { schools, mut courses, sections, users, events, terms: terms_changed, .. } = changes;
+        let Changes { students_before, were_students, .. } = changes;
         if events > 0 {
             self.push_district(identity).await?;
         }
@@ -297,13 +340,28 @@ impl Pull<'_> {
         };
         self.take(Kind::Orgs, schools, &context, page::schools).await?;
         let links = links(&users, &students_before);
-        self.take(Kind::Users, users, &context, page::users).await?;
+        let mut no_students = Vec::new();
+        for (id, change) in were_students.iter().filter_map(|id| users.get_key_value(id)) {
+            let is_none = !change.is_deleted && change.object.roles().is_some_and(|roles| roles.student.is_none());
+            if is_none && self.request.demographics {
+                no_students.push(deletion(Kind::Demographics, id.clone(), &change.object.location));
+            }
+        }
+        let _: page::Links = self.take(Kind::Users, users, &context, page::users).await?;
+        self.output.push(no_students).await?;
 
         let mut terms = Vec::new();
         if terms_changed || !sections.is_empty() || !touched.is_empty() {
             terms = self.terms().await?;
             let sessions = session::sessions(&terms, &identity.id, current, false, &self.place("terms"));
             context.years = Arc::new(sessions.years);
+        }
+        let mut told: HashMap<SourcedId, HashSet<u64>> = HashMap::new();
+        for (id, change) in sections.iter().filter(|(_, change)| !change.is_deleted) {
+            let section = serde_json::from_str::<wire::Section>(change.object.raw.get()).unwrap_or_default();
+            if let Some(course) = section.course.id() {
+                told.entry(course).or_default().insert(short(id.as_str()));
+            }
         }
         let gone: Vec<_> = sections.iter().filter(|(_, change)| change.is_deleted).map(|(id, _)| id.clone()).collect();
         let facts = self.take(Kind::Classes, sections, &context, page::changed_sections).await?;
@@ -326,7 +384,8 @@ impl Pull<'_> {
             if courses.get(id).is_some_and(|change| change.is_deleted) {
                 continue;
             }
-            let Some(year) = self.year_of_course(id, &context).await? else { continue };
+            let told = told.remove(id).unwrap_or_default();
+            let Some(year) = self.year_of_course(id, &context, told).await? else { continue };
             years.extend(year.map(|year| (id.clone(), year)));
             if !courses.contains_key(id)
                 && let Some(raw) = self.client.single(&format!("courses/{id}")).await?
@@ -342,24 +401,46 @@ impl Pull<'_> {
         Ok(coverage)
     }
 
-    /// The latest year of a course's sections, if it has any; nothing at all if the course is not shared.
-    async fn year_of_course(&mut self, id: &SourcedId, context: &Context) -> Result<Option<Option<u16>>, CleverError> {
-        let mut list = Collection::new(self.client, &format!("courses/{id}/sections"), &[]);
+    /// The latest year of a course's sections, if it has any; nothing at all if the course is not shared. Clever does not
+    /// count these lists. The sections that events told of, by their hashes, must be among them.
+    async fn year_of_course(
+        &mut self,
+        id: &SourcedId,
+        context: &Context,
+        mut told: HashSet<u64>,
+    ) -> Result<Option<Option<u16>>, CleverError> {
+        let path = format!("courses/{id}/sections");
         let mut year = None;
-        loop {
-            let (context, id) = (context.clone(), id.clone());
-            let learn = move |objects: &[Object]| {
-                page::each(Kind::Classes, objects, |mut section: wire::Section, _, facts: &mut section::Facts| {
-                    section.course = wire::Str(Some(id.as_str().into()));
-                    facts.learn(&section, &context);
-                })
-            };
-            match list.next(learn).await {
-                Ok(Some(page)) => year = year.max(page.facts.course_years.into_values().max()),
-                Ok(None) => return Ok(Some(year)),
-                Err(CleverError::Http(error)) if is_gone(&error) => return Ok(None),
-                Err(error) => return Err(error),
+        // A list that is empty is legal, and also what a server in trouble says: it is asked for again.
+        for _ in 0..2 {
+            let mut list = Collection::new(self.client, &path, &[]);
+            loop {
+                let (context, id) = (context.clone(), id.clone());
+                let learn = move |objects: &[Object]| {
+                    page::each(Kind::Classes, objects, |mut section: wire::Section, _, facts: &mut section::Facts| {
+                        section.course = wire::Str(Some(id.as_str().into()));
+                        facts.learn(&section, &context);
+                    })
+                };
+                match list.next(learn).await {
+                    Ok(Some(page)) => {
+                        year = year.max(page.facts.course_years.into_values().max());
+                        told.retain(|section| !page.ids.contains(section));
+                    }
+                    Ok(None) => break,
+                    Err(CleverError::Http(error)) if is_gone(&error) => return Ok(None),
+                    Err(error) => return Err(error),
+                }
             }
+            if year.is_some() {
+                break;
+            }
+        }
+        if told.is_empty() {
+            Ok(Some(year))
+        } else {
+            let what = format!("events told of sections that are not among those of their course {id}");
+            Err(CleverError::Moved { what })
         }
     }
 
@@ -408,6 +489,12 @@ impl Gather for () {
     fn gather(&mut self, (): Self) {}
 }
 
+impl Gather for page::Links {
+    fn gather(&mut self, other: Self) {
+        self.is_one_missing |= other.is_one_missing;
+    }
+}
+
 impl Gather for section::Facts {
     fn gather(&mut self, other: Self) {
         self.merge(other);
@@ -424,24 +511,31 @@ fn upserts(items: &[Item]) -> HashSet<SourcedId> {
         .collect()
 }
 
+/// Why the run is to be held: lists came empty that had objects when everything was last read. Whether records are stored
+/// tells nothing here, and a list of users or sections that is empty makes an empty kind, which others see.
+fn emptied(known: &Memory, filled: &BTreeSet<String>) -> Vec<Hold> {
+    let hold = |list: &String| Hold {
+        code: Code::CollectionEmpty,
+        message: format!("Clever sent no {list}, although the district had some when everything was last read"),
+    };
+    known.filled.difference(filled).map(hold).collect()
+}
+
 fn deletion(kind: Kind, sourced_id: SourcedId, location: &Location) -> Item {
     Item::Delete(Deletion { kind, sourced_id, modified_ms: None, location: location.clone() })
 }
 
-/// What changed contacts mean for their students: one agent more, or one less.
+/// What changed contacts mean for their students: one agent more, or one less. Students whom a contact has now are always
+/// told, for what did not exist before leaves no trace among an event's previous attributes.
 fn links(users: &BTreeMap<SourcedId, Change>, before: &HashMap<SourcedId, BTreeSet<SourcedId>>) -> Vec<Item> {
     let mut links = Vec::new();
     for (contact, change) in users {
         let was = before.get(contact);
-        if !change.was_created && was.is_none() {
-            continue;
-        }
         let mut is = BTreeSet::new();
         if !change.is_deleted
-            && let Ok(user) = serde_json::from_str::<wire::User>(change.object.raw.get())
-            && let Some(role) = &user.roles.contact
+            && let Some(role) = change.object.roles().and_then(|roles| roles.contact)
         {
-            is.extend(crate::mapping::user::students_of(role, contact));
+            is.extend(user::students_of(&role, contact));
         }
         let location = || change.object.location.clone();
         let gone = was.into_iter().flatten().filter(|student| !is.contains(*student)).map(|student| {

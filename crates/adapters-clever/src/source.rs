@@ -10,6 +10,7 @@ use rollcall_domain::ports::{
     BatchSink, Capabilities, CheckReport, Clock, EmptySnapshot, PullRequest, PullSummary, Repeats, RosterSource,
     ScopeDigest, SourceDescription, SourceError,
 };
+use rollcall_domain::sync::Totals;
 use secrecy::ExposeSecret;
 
 use crate::check;
@@ -23,6 +24,9 @@ use crate::tokens::Access;
 
 /// What the configuration calls this sort of source.
 const KIND: &str = "clever";
+
+/// Why everything is read where there is no memory.
+const NEW: &str = "nothing of it was read before, or it was read otherwise";
 
 /// A source of one district's roster in Clever.
 #[derive(Clone)]
@@ -47,7 +51,11 @@ impl CleverSource {
     pub fn new(config: CleverConfig, clock: Arc<dyn Clock>) -> Result<Self, CleverError> {
         let (access, auth) = Access::new(&config, &clock)?;
         let session = config.session(config.api_base()?).with_auth(auth);
-        let client = Client { session: HttpSession::new(session, Arc::clone(&clock))?, limit: config.limit() };
+        let client = Client {
+            session: HttpSession::new(session, Arc::clone(&clock))?,
+            limit: config.limit(),
+            trusts_totals: config.totals == Totals::Trust,
+        };
         Ok(Self { config, client, access, clock })
     }
 
@@ -79,10 +87,11 @@ impl CleverSource {
     /// Why everything is to be read, if so.
     fn why_full(&self, memory: Option<&Memory>, request: &PullRequest, now: Timestamp) -> Option<&'static str> {
         let full_every = SignedDuration::try_from(self.config.full_every).unwrap_or(SignedDuration::MAX);
-        let Some(memory) = memory else { return Some("nothing of it was read before, or it was read otherwise") };
         if request.full {
-            Some("that was asked for")
-        } else if !memory.events {
+            return Some("that was asked for");
+        }
+        let Some(memory) = memory else { return Some(NEW) };
+        if !memory.events {
             Some("Clever gives no events of the district")
         } else if memory.is_expired(now) {
             Some("the last event that is accounted for is so old that later ones may be gone")
@@ -106,7 +115,8 @@ impl RosterSource for CleverSource {
         SourceDescription {
             kind: KIND,
             capabilities: Capabilities {
-                incremental: true,
+                // Events may turn out to be switched off; that takes asking.
+                incremental: !self.config.full_every.is_zero(),
                 // An object that comes twice has moved or changed while its list was read; the later state is the true one.
                 repeats: Repeats::LastWins,
                 empty_snapshot: EmptySnapshot::Fail,
@@ -120,15 +130,21 @@ impl RosterSource for CleverSource {
     }
 
     async fn pull(&self, request: &PullRequest, sink: Box<dyn BatchSink>) -> Result<PullSummary, SourceError> {
-        let memory = Memory::of(request.cursor.as_ref())?;
+        let memory = match Memory::of(request.cursor.as_ref()) {
+            // A memory that cannot be read must not keep anybody from beginning anew.
+            Err(error) if request.full => {
+                tracing::warn!(error = %error, "what the last run remembered is left aside");
+                None
+            }
+            memory => memory?,
+        };
         self.access.preflight().await?;
         let began = self.now();
         let expected = self.config.district.as_deref();
         let pull = Pull { client: &self.client, expected, request, began, output: Output::new(sink) };
-        let why = self.why_full(memory.as_ref(), request, began);
-        let summary = match (why, memory) {
+        let summary = match (self.why_full(memory.as_ref(), request, began), memory) {
             (None, Some(memory)) => pull.changes(memory).await,
-            (why, _) => pull.full(why.unwrap_or("nothing of it was read before")).await,
+            (why, memory) => pull.full(why.unwrap_or(NEW), memory.as_ref()).await,
         };
         Ok(summary?)
     }

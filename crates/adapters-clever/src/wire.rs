@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use rollcall_domain::{SourcedId, Text};
 use secrecy::SecretString;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -19,10 +21,17 @@ use serde_json::value::RawValue;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     pub(crate) data: Vec<Item>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) links: Vec<Link>,
+    /// How many objects the whole list has. No document says that it comes: one that is no number is as good as none.
     #[serde(default)]
-    pub(crate) count: Option<u64>,
+    count: Option<Value>,
+}
+
+impl Page {
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.count.as_ref().and_then(Value::as_u64)
+    }
 }
 
 /// One object of a list. Which fields it has is looked at later, so that one odd object spoils no page.
@@ -48,7 +57,7 @@ pub(crate) struct Single<T> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct TokenPage {
     pub(crate) data: Vec<TokenRow>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) links: Vec<Link>,
 }
 
@@ -57,7 +66,7 @@ pub(crate) struct TokenPage {
 pub(crate) struct TokenRow {
     pub(crate) owner: Owner,
     pub(crate) access_token: SecretString,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) scopes: Vec<String>,
 }
 
@@ -71,7 +80,7 @@ pub(crate) struct Owner {
 /// What a token is good for.
 #[derive(Debug, Deserialize)]
 pub(crate) struct TokenInfo {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) scopes: Vec<String>,
 }
 
@@ -103,26 +112,38 @@ pub(crate) struct Identified {
     pub(crate) id: Str,
 }
 
-/// What a section referred to before it changed. A field that did not change is not there at all.
+/// What a section was before it changed, by the names of the fields that changed.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct PreviousSection {
-    #[serde(default)]
-    pub(crate) course: Option<Str>,
-    #[serde(default)]
-    pub(crate) term_id: Option<Str>,
+#[serde(transparent)]
+pub(crate) struct PreviousSection(BTreeMap<String, Str>);
+
+impl PreviousSection {
+    /// The course that it was about, if it was about another one.
+    pub(crate) fn course(&self) -> Option<SourcedId> {
+        self.0.get("course").and_then(Str::id)
+    }
+
+    /// Whether it may have come to another course or another term.
+    pub(crate) fn may_have_moved(&self) -> bool {
+        let is_told = ["course", "term_id"].iter().any(|field| self.0.contains_key(*field));
+        is_told || self.0.keys().all(|field| field == "last_modified")
+    }
 }
 
 /// Whose contact a user was before.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct PreviousUser {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) roles: PreviousRoles,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct PreviousRoles {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) contact: PreviousContact,
+    /// Something of what the user was as a student.
+    #[serde(default)]
+    pub(crate) student: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,7 +183,9 @@ pub(crate) struct School {
     pub(crate) phone: Str,
     pub(crate) low_grade: Str,
     pub(crate) high_grade: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) principal: Principal,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) location: Location,
     pub(crate) ext: Ext,
 }
@@ -224,6 +247,7 @@ pub(crate) struct Section {
 pub(crate) struct User {
     pub(crate) id: Str,
     pub(crate) email: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) name: Name,
     pub(crate) roles: Roles,
 }
@@ -253,6 +277,7 @@ pub(crate) struct Roles {
 pub(crate) struct Student {
     pub(crate) school: Str,
     pub(crate) schools: Ids,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) enrollments: Vec<SchoolEnrollment>,
     pub(crate) sis_id: Str,
     pub(crate) student_number: Str,
@@ -268,11 +293,14 @@ pub(crate) struct Student {
     pub(crate) gifted_status: Str,
     pub(crate) section_504_status: Str,
     pub(crate) iep_status: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) disability: Disability,
     pub(crate) home_language: Str,
     pub(crate) home_language_code: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) preferred_name: Name,
     pub(crate) legacy_id: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) credentials: Credentials,
     pub(crate) ext: Ext,
 }
@@ -310,6 +338,7 @@ pub(crate) struct Teacher {
     pub(crate) teacher_number: Str,
     pub(crate) state_id: Str,
     pub(crate) title: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) credentials: Credentials,
     pub(crate) ext: Ext,
 }
@@ -322,6 +351,7 @@ pub(crate) struct Staff {
     pub(crate) schools: Ids,
     pub(crate) department: Str,
     pub(crate) title: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) credentials: Credentials,
     pub(crate) ext: Ext,
 }
@@ -340,6 +370,7 @@ pub(crate) struct Contact {
     pub(crate) phone_type: Str,
     pub(crate) sis_id: Str,
     pub(crate) legacy_id: Str,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) student_relationships: Vec<Relationship>,
 }
 
@@ -430,14 +461,53 @@ impl<'de> Visitor<'de> for StrVisitor {
     }
 }
 
+/// Reads an object or a list that may be null or blank.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    struct OrDefault<T>(PhantomData<T>);
+
+    impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for OrDefault<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object or a list")
+        }
+
+        fn visit_unit<E>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            if text.trim().is_empty() {
+                Ok(T::default())
+            } else {
+                Err(E::invalid_type(Unexpected::Other("text"), &self))
+            }
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+            T::deserialize(SeqAccessDeserializer::new(seq))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(OrDefault(PhantomData))
+}
+
 /// A list of ids, which may be missing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ids(pub(crate) Vec<SourcedId>);
 
 impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ids = Option::<Vec<Str>>::deserialize(deserializer)?;
-        Ok(Self(ids.into_iter().flatten().filter_map(|id| id.id()).collect()))
+        let ids: Vec<Str> = or_default(deserializer)?;
+        Ok(Self(ids.into_iter().filter_map(|id| id.id()).collect()))
     }
 }
 

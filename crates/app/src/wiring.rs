@@ -46,7 +46,7 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
             Ok(Box::new(CsvSource::new(csv, Arc::new(SystemClock))))
         }
         Settings::Rest(settings) => Ok(Box::new(rest_source(&config.common, settings).await?)),
-        Settings::Clever(settings) => Ok(Box::new(clever_source(config.name(), settings).await?)),
+        Settings::Clever(settings) => Ok(Box::new(clever_source(config, settings).await?)),
         Settings::ClassLink(settings) => Ok(Box::new(classlink_source(config.name(), &config.common, settings).await?)),
     }
 }
@@ -66,7 +66,7 @@ pub(crate) async fn tenant_sources(config: &SourceConfig, known: &[String]) -> R
     match &config.settings {
         Settings::Csv(_) | Settings::Rest(_) => Err(no_directory(config).into()),
         Settings::Clever(settings) => {
-            let found = clever_directory(settings).await?.sources(known).await?;
+            let found = clever_directory(&config.common, settings).await?.sources(known).await?;
             let boxed = |source: CleverSource| -> Box<dyn RosterSource> { Box::new(source) };
             Ok(TenantSources {
                 sources: found.sources.into_iter().map(|one| (one.district, boxed(one.source))).collect(),
@@ -94,7 +94,7 @@ pub(crate) async fn tenant_sources(config: &SourceConfig, known: &[String]) -> R
 pub(crate) async fn directory(config: &SourceConfig) -> Result<Box<dyn TenantDirectory>> {
     match &config.settings {
         Settings::Csv(_) | Settings::Rest(_) => Err(no_directory(config).into()),
-        Settings::Clever(settings) => Ok(Box::new(clever_directory(settings).await?)),
+        Settings::Clever(settings) => Ok(Box::new(clever_directory(&config.common, settings).await?)),
         Settings::ClassLink(settings) => Ok(Box::new(classlink_directory(&config.common, settings).await?)),
     }
 }
@@ -105,12 +105,13 @@ fn no_directory(config: &SourceConfig) -> Failure {
     Failure::usage("source.no_directory", message).hint(format!("`rollcall sources check {name}` tries it"))
 }
 
-async fn clever_source(name: &str, settings: &CleverSettings) -> Result<CleverSource> {
-    let mut clever = clever_config(settings).await?;
+async fn clever_source(config: &SourceConfig, settings: &CleverSettings) -> Result<CleverSource> {
+    let mut clever = clever_config(&config.common, settings).await?;
     if let Tenants::One(district) = &settings.districts {
         clever.district = Some(district.clone());
     }
     if clever.district.is_none() && matches!(settings.credentials, CleverPlace::Application { .. }) {
+        let name = config.name();
         let message = format!("the configuration has no `district` for the source `{name}`");
         let hint = format!(
             "`rollcall sources discover {name}` lists those that the application is connected to; `districts = \"all\"` \
@@ -121,18 +122,18 @@ async fn clever_source(name: &str, settings: &CleverSettings) -> Result<CleverSo
     Ok(CleverSource::new(clever, Arc::new(SystemClock)).map_err(SourceError::from)?)
 }
 
-async fn clever_directory(settings: &CleverSettings) -> Result<CleverDirectory> {
+async fn clever_directory(common: &Common, settings: &CleverSettings) -> Result<CleverDirectory> {
     if let CleverPlace::DistrictToken(_) = settings.credentials {
         let message = "a district's token shows its own district alone";
         let hint = "to list districts, give the application's `client_id` and `client_secret`";
         return Err(Failure::usage("source.no_directory", message).hint(hint).into());
     }
-    let clever = clever_config(settings).await?;
+    let clever = clever_config(common, settings).await?;
     Ok(CleverDirectory::new(clever, Arc::new(SystemClock)).map_err(SourceError::from)?)
 }
 
 /// The settings that all districts have in common.
-async fn clever_config(settings: &CleverSettings) -> Result<CleverConfig> {
+async fn clever_config(common: &Common, settings: &CleverSettings) -> Result<CleverConfig> {
     let CleverSettings { credentials, districts: _, address, http, asking } = settings;
     let credentials = match credentials {
         CleverPlace::Application { client_id, client_secret } => {
@@ -146,6 +147,7 @@ async fn clever_config(settings: &CleverSettings) -> Result<CleverConfig> {
     clever.api_version = address.api_version;
     clever.page_size = asking.page_size.map_or(clever.page_size, NonZeroU32::get);
     clever.full_every = asking.full_every.map_or(clever.full_every, |length| length.0);
+    clever.totals = common.totals;
     http.apply_to_clever(&mut clever);
     Ok(clever)
 }

@@ -725,6 +725,22 @@ async fn all_enrollments_of_a_class_replace_those_it_had() {
 }
 
 #[tokio::test]
+async fn r7_a_class_that_returns_with_all_its_enrollments_returns_without_those_that_it_had_before() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    delta(&store, vec![delete(Kind::Classes, "class")]).await;
+    assert!(!store.is_live(Kind::Enrollments, "e-ada") && !store.is_live(Kind::Enrollments, "e-ben"));
+    let change = OwnedChange::Enrollments {
+        class: id("class"),
+        enrollments: vec![enrollment("e-ada", "class", "ada")],
+        location: Location::whole(&Arc::from("section")),
+    };
+    let report = delta(&store, vec![upsert(class("class", "school")), Item::Owned(change)]).await;
+    assert_eq!(report.counts[Kind::Enrollments].restored, 1);
+    assert!(store.is_live(Kind::Enrollments, "e-ada") && !store.is_live(Kind::Enrollments, "e-ben"));
+}
+
+#[tokio::test]
 async fn odd_references_are_accepted_with_a_warning() {
     let store = MemoryStore::default();
     let mut records = roster();

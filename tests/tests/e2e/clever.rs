@@ -122,6 +122,25 @@ fn a_roster_from_clever_is_that_of_oneroster_but_for_what_clever_does_not_say() 
     let differing: Vec<_> = served.iter().filter(|(id, said)| expected[*id] != **said).take(5).collect();
     let theirs: Vec<_> = differing.iter().map(|(id, _)| &expected[*id]).collect();
     assert!(differing.is_empty(), "{differing:#?}\nand theirs: {theirs:#?}");
+
+    // What they are: students, teachers and families keep their roles. Families have theirs at the district, which is what
+    // a contact belongs to, and whoever is a student is nothing else.
+    let roles = |files: &_, are_theirs: bool| -> BTreeSet<(String, String, String)> {
+        let rows = rows(files, "roles");
+        let is_student = |row: &&Row| row["role"] == "student";
+        let students: BTreeSet<_> = rows.iter().filter(is_student).map(|row| row["userSourcedId"].clone()).collect();
+        let of_row = |row: &Row| {
+            let is_family = matches!(row["role"].as_str(), "parent" | "guardian" | "relative");
+            let org = if is_family { String::new() } else { end_of(&row["orgSourcedId"]) };
+            let is_kept = is_family || matches!(row["role"].as_str(), "student" | "teacher");
+            let is_said = !are_theirs || row["role"] == "student" || !students.contains(&row["userSourcedId"]);
+            (is_kept && is_said).then(|| (end_of(&row["userSourcedId"]), row["role"].clone(), org))
+        };
+        rows.iter().filter_map(of_row).collect()
+    };
+    let (served, expected) = (roles(&ours, false), roles(&place.export("simulated-oneroster"), true));
+    let differing: Vec<_> = served.symmetric_difference(&expected).take(5).collect();
+    assert!(differing.is_empty(), "{differing:#?}");
 }
 
 #[test]
@@ -164,8 +183,47 @@ fn events_and_everything(engine: Engine) {
 }
 
 #[test]
-fn r6_a_kill_in_the_middle_of_a_crawl_leaves_the_old_roster_and_the_old_cursor() {
+fn r10_events_that_are_too_old_switched_off_or_lost_are_no_reason_to_miss_anything() {
+    // What happens there happened forty days ago: events of that time are kept no more, and nobody says so.
     let place = Place::new(Engine::Sqlite);
+    let running = simulate(&place, "clever --students 100 --seed 9 --days-ago 40");
+    synced(&place, NAME);
+    let late = synced(&place, NAME);
+    assert_eq!(late["mode"], "full", "{late:#}");
+    assert!(late["note"].as_str().unwrap().contains("so old"), "{late:#}");
+    drop(running);
+
+    for lost in [json!({ "events": false }), json!({ "forget_events": true }), json!({})] {
+        let place = Place::new(Engine::Sqlite);
+        let running = simulate(&place, "clever --students 100 --seed 9 --days-ago 2");
+        synced(&place, NAME);
+        if lost.get("events").is_some() {
+            let _ = running.control("POST", "/district", &lost);
+        }
+        let _ = running.control("POST", "/advance", &json!({ "churn": 0.02 }));
+        let _ = running.control("POST", "/district", &lost);
+        let report = synced(&place, NAME);
+        let mode = if lost == json!({}) { "incremental" } else { "full" };
+        assert_eq!(report["mode"], mode, "{lost}: {report:#}");
+        let other = Place::new(Engine::Sqlite);
+        configure(&other, &[&running]);
+        synced(&other, NAME);
+        assert_eq!(place.export(NAME), other.export(NAME), "{lost}");
+    }
+}
+
+#[test]
+fn r6_a_kill_in_the_middle_of_a_crawl_leaves_the_old_roster_and_the_old_cursor_on_sqlite() {
+    killed_in_the_middle(Engine::Sqlite);
+}
+
+#[test]
+fn r6_a_kill_in_the_middle_of_a_crawl_leaves_the_old_roster_and_the_old_cursor_on_postgresql() {
+    killed_in_the_middle(Engine::Postgres);
+}
+
+fn killed_in_the_middle(engine: Engine) {
+    let place = Place::new(engine);
     let running = simulate(&place, "clever --students 200 --seed 7");
     synced(&place, NAME);
     let old = place.export(NAME);

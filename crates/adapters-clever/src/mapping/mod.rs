@@ -56,6 +56,11 @@ impl Contacts {
         Self { pairs }
     }
 
+    /// Whether somebody is a contact of a student.
+    pub(crate) fn has(&self, student: &SourcedId, contact: &SourcedId) -> bool {
+        self.pairs.binary_search_by(|(known, other)| known.cmp(student).then_with(|| other.cmp(contact))).is_ok()
+    }
+
     /// The contacts of a student.
     pub(crate) fn of<'a>(&'a self, student: &'a SourcedId) -> impl Iterator<Item = &'a SourcedId> {
         let first = self.pairs.partition_point(|(known, _)| known < student);

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::fields::Notes;
 use super::user::is_sensitive;
 use super::{Context, course, org, section, session, user};
-use crate::client::{Mapped, Object, short};
+use crate::client::{Mapped, Object, id_of, short};
 use crate::wire;
 
 /// One object on its way to its items.
@@ -50,7 +50,7 @@ where
     let mut mapped = Mapped { items: Vec::with_capacity(objects.len()), ..Mapped::default() };
     let mut scratch = Encoder::default();
     for Object { raw, location } in objects {
-        let id = identify(raw);
+        let id = id_of(raw);
         mapped.ids.extend(id.as_ref().map(|id| short(id.as_str())));
         let Mapped { items, facts, .. } = &mut mapped;
         let mut emitter = Emitter { location: location.clone(), items, scratch: &mut scratch, notes: Notes::default() };
@@ -80,10 +80,6 @@ where
         }
     }
     mapped
-}
-
-fn identify(raw: &RawValue) -> Option<SourcedId> {
-    serde_json::from_str::<wire::Identified>(raw.get()).ok()?.id.id()
 }
 
 /// An object as it may be kept with its refusal: without demographics, addresses and passwords.
@@ -169,9 +165,20 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
     })
 }
 
-pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<()> {
-    each(Kind::Users, objects, |user: wire::User, out, ()| {
+/// What users tell of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    /// A contact names a student whose record does not name the contact.
+    pub(crate) is_one_missing: bool,
+}
+
+pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
+    each(Kind::Users, objects, |user: wire::User, out, links: &mut Links| {
         let Some(person) = user::user(&user, context, &mut out.notes) else { return };
+        if let (Some(contacts), Some(role)) = (&context.contacts, &user.roles.contact) {
+            let contact = &person.user.sourced_id;
+            links.is_one_missing |= user::students_of(role, contact).any(|student| !contacts.has(&student, contact));
+        }
         // Contacts speak for themselves and for their students; nobody else does.
         if context.contacts.is_none() && user.roles.student.is_some() {
             out.upsert_without_agents(person.user);

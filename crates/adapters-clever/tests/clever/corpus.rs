@@ -124,8 +124,8 @@ fn recording(folder: &Path) -> Vec<Exchange> {
     exchanges
 }
 
-/// A Clever that answers from the recording: a request is the same with another `limit`. What was not recorded any more is
-/// the end of its list.
+/// A Clever that answers from the recording: a request is the same with another `limit`, and whether it asks for a `count` or
+/// not. What was not recorded any more is the end of its list.
 async fn replaying(folder: &Path) -> Clever {
     let recording = Arc::new(recording(folder));
     let district = json!({"id": "58da8a43cc70ab00017a1a87"});
@@ -136,7 +136,7 @@ async fn replaying(folder: &Path) -> Clever {
     clever.script(move |asked: &Asked, _| {
         let without_limit = |query: &BTreeMap<String, String>| {
             let mut query = query.clone();
-            query.remove("limit");
+            query.retain(|name, _| !matches!(name.as_str(), "limit" | "count"));
             query
         };
         let wanted = without_limit(&asked.query);

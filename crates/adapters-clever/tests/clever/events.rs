@@ -1,6 +1,6 @@
 //! What events tell, and when they are not relied upon.
 
-use rollcall_domain::ports::{Coverage, PullRequest};
+use rollcall_domain::ports::{Coverage, Cursor, PullRequest};
 use rollcall_domain::{Kind, Record};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -167,6 +167,87 @@ async fn several_events_of_one_object_are_its_last_state() {
     clever.change("users.created", &teacher, None);
     let second = clever.pull_after(&first).await;
     insta::assert_snapshot!(second.outline());
+}
+
+#[tokio::test]
+async fn what_did_not_exist_before_leaves_no_trace_among_previous_attributes_and_is_told_all_the_same() {
+    for previous in [None, Some(json!({})), Some(json!({"last_modified": "2026-11-20T00:00:00.000Z"}))] {
+        let clever = Clever::fixture().await;
+        let first = clever.pull().await;
+        let mut contact = clever.get("users", CONTACT);
+        contact["roles"]["contact"]["student_relationships"] =
+            json!([{"student": OTHER_STUDENT, "relationship": "Parent", "type": "Parent/Guardian"}]);
+        clever.change("users.updated", &contact, previous.clone());
+        let mut homeroom = clever.get("sections", "58da8c6a894273be68000002");
+        homeroom["course"] = json!(LATIN);
+        clever.change("sections.updated", &homeroom, previous);
+        let outline = clever.pull_after(&first).await.outline();
+        assert!(outline.contains(&format!("agent of {OTHER_STUDENT}: {CONTACT}")), "{outline}");
+        assert!(outline.contains(&format!("upsert courses {LATIN}")), "{outline}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_no_student_any_more_has_no_demographics_any_more() {
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut user = clever.get("users", STUDENT);
+    let student = user["roles"]["student"].clone();
+    user["roles"] = json!({"staff": {"staff_id": "7", "schools": [SCHOOL]}});
+    clever.change("users.updated", &user, Some(json!({"roles": {"student": student}})));
+    user["email"] = json!("zoe@example.org");
+    clever.change("users.updated", &user, Some(json!({"email": ""})));
+    let without = PullRequest { demographics: false, ..request(first.summary.cursor.clone()) };
+    let gone = format!("delete demographics {STUDENT}\n");
+    assert!(!clever.try_pull(without).await.unwrap().outline().contains(&gone));
+    let outline = clever.pull_after(&first).await.outline();
+    assert!(outline.contains(&gone), "{outline}");
+}
+
+#[tokio::test]
+async fn events_that_are_accounted_for_are_not_told_again() {
+    let clever = Clever::fixture().await;
+    let student = clever.get("users", STUDENT);
+    clever.change("users.deleted", &student, None);
+    clever.change("users.created", &student, None);
+    let first = clever.pull().await;
+    // As if `starting_after` were not there.
+    clever.script(|asked, behaviour| {
+        let events: Vec<_> = behaviour.events.iter().map(|event| json!({"data": event})).collect();
+        let is_meant = asked.path == "events" && asked.query.contains_key("starting_after");
+        is_meant.then(|| ResponseTemplate::new(200).set_body_json(json!({"data": events[..1], "links": []})))
+    });
+    let second = clever.pull_after(&first).await;
+    assert_eq!((second.outline().as_str(), memory(&second)["event"].clone()), ("", memory(&first)["event"].clone()));
+}
+
+#[tokio::test]
+async fn sections_of_a_course_that_do_not_have_one_that_was_told_of_mean_that_everything_is_read() {
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut homeroom = clever.get("sections", "58da8c6a894273be68000002");
+    homeroom["course"] = json!(LATIN);
+    clever.change("sections.updated", &homeroom, Some(json!({"course": ""})));
+    clever.script(|asked, _| {
+        let nothing = json!({"data": [], "links": []});
+        asked.path.ends_with("/sections").then(|| ResponseTemplate::new(200).set_body_json(nothing))
+    });
+    let second = clever.pull_after(&first).await;
+    assert!(second.is_full() && second.note().contains("not among those of their course"), "{}", second.note());
+}
+
+#[tokio::test]
+async fn an_id_of_an_event_that_clever_does_not_take_means_that_everything_is_read() {
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut known = memory(&first);
+    known["event"] = json!("no id");
+    clever.script(|asked, _| {
+        let refused = || ResponseTemplate::new(400).set_body_json(json!({"message": "starting_after must be an id"}));
+        asked.query.get("starting_after").is_some_and(|after| after == "no id").then(refused)
+    });
+    let pulled = clever.try_pull(request(Some(Cursor(known.to_string())))).await.unwrap();
+    assert!(pulled.is_full() && pulled.note().contains("starting_after must be an id"), "{}", pulled.note());
 }
 
 #[tokio::test]

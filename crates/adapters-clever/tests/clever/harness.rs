@@ -157,6 +157,11 @@ impl Behaviour {
     }
 
     fn page(&self, asked: &Asked, objects: Vec<&Value>) -> ResponseTemplate {
+        limits(ResponseTemplate::new(200).set_body_json(self.page_of(asked, objects)))
+    }
+
+    /// A page of these objects.
+    pub(crate) fn page_of(&self, asked: &Asked, objects: Vec<&Value>) -> Value {
         let after = asked.query.get("starting_after");
         let total = objects.len();
         let rest: Vec<_> = objects
@@ -179,7 +184,7 @@ impl Behaviour {
         if asked.query.get("count").is_some_and(|count| count == "true") {
             body["count"] = json!(total);
         }
-        limits(ResponseTemplate::new(200).set_body_json(body))
+        body
     }
 
     /// A change in the data, and the event that tells of it.

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rollcall_domain::ports::{PullRequest, SourceFailure};
+use rollcall_domain::ports::{Item, PullRequest, SourceFailure};
+use rollcall_domain::sync::Totals;
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use crate::harness::{Clever, not_found, request};
+use crate::harness::{Asked, Behaviour, Clever, not_found, request};
 
 /// The code with which a pull fails if requests for a list are answered in this way.
 async fn code_if(
@@ -79,7 +80,7 @@ async fn a_page_that_repeats_what_came_is_asked_for_again_and_then_refused() {
                 return None;
             }
             // As if `starting_after` were not there.
-            let mut asked_anew = crate::harness::Asked {
+            let mut asked_anew = Asked {
                 path: asked.path.clone(),
                 query: asked.query.clone(),
                 before: asked.before,
@@ -128,11 +129,113 @@ async fn an_empty_page_in_the_middle_is_held_against_clevers_own_count() {
     assert!(error.message.contains("came to 3 records, and Clever counts 9"), "{}", error.message);
 }
 
+/// A Clever with pages of three, of which the second page of a list is answered in another way.
+async fn with_second_page(
+    list: &'static str,
+    answer: impl Fn(&Asked, &Behaviour) -> Option<serde_json::Value> + Send + Sync + 'static,
+) -> Clever {
+    let clever = Clever::fixture().await;
+    clever.behaviour.lock().unwrap().cap = 3;
+    clever.script(move |asked, behaviour| {
+        let is_meant = asked.path == list && !asked.query.contains_key("role");
+        let page = (is_meant && asked.query.contains_key("starting_after")).then(|| answer(asked, behaviour))?;
+        page.map(|page| ResponseTemplate::new(200).set_body_json(page))
+    });
+    clever
+}
+
+#[tokio::test]
+async fn r6_a_list_that_ends_before_all_that_clever_counts_has_come_is_short() {
+    let end = json!({"data": [{"data": {"id": "6faa00000000000000000001"}}], "links": []});
+    let mut clever = with_second_page("users", move |_, _| Some(end.clone())).await;
+    let error = clever.try_pull(request(None)).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.failure), ("pull.short", SourceFailure::Temporary));
+    assert!(error.message.contains("came to 4 records, and Clever counts 9"), "{}", error.message);
+    clever.config.totals = Totals::Ignore;
+    let _ = clever.pull().await;
+}
+
+#[tokio::test]
+async fn r6_a_page_that_does_not_go_as_far_as_its_link_is_asked_for_again_and_then_refused() {
+    for (times, expected) in [(1, None), (usize::MAX, Some("page.gap"))] {
+        let struck = AtomicUsize::new(0);
+        // Of a list that Clever does not count.
+        let clever = with_second_page("users", move |asked, behaviour| {
+            let mut page = behaviour.page_of(asked, behaviour.data["users"].iter().collect());
+            page["data"].as_array_mut().unwrap().pop();
+            (struck.fetch_add(1, Ordering::Relaxed) < times).then_some(page)
+        })
+        .await;
+        let outcome = clever.try_pull(request(None)).await;
+        assert_eq!(outcome.as_ref().err().map(|error| error.code.as_str()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_no_number_is_none() {
+    let clever = Clever::fixture().await;
+    clever.script(|asked, _| {
+        let body = json!({"data": [], "links": null, "count": "many"});
+        (asked.path == "courses").then(|| ResponseTemplate::new(200).set_body_json(body))
+    });
+    assert!(clever.pull().await.is_full());
+}
+
+#[tokio::test]
+async fn a_count_of_the_page_is_none_of_the_list() {
+    let clever = Clever::fixture().await;
+    clever.behaviour.lock().unwrap().cap = 4;
+    clever.script(|asked, behaviour| {
+        let objects = behaviour.data.get(&asked.path).filter(|_| !asked.query.contains_key("role"))?;
+        let mut page = behaviour.page_of(asked, objects.iter().collect());
+        page["count"] = json!(page["data"].as_array().unwrap().len());
+        Some(ResponseTemplate::new(200).set_body_json(page))
+    });
+    let pulled = clever.pull().await;
+    assert_eq!(pulled.of(rollcall_domain::Kind::Users).len(), 9);
+    assert!(!pulled.items.iter().any(|item| matches!(item, Item::Restart { .. })));
+}
+
+#[tokio::test]
+async fn a_district_that_changes_while_it_is_read_is_read_anew() {
+    let struck = AtomicUsize::new(0);
+    let clever = with_second_page("users", move |asked, behaviour| {
+        let mut page = behaviour.page_of(asked, behaviour.data["users"].iter().collect());
+        page["count"] = json!(8);
+        (struck.fetch_add(1, Ordering::Relaxed) == 0).then_some(page)
+    })
+    .await;
+    let pulled = clever.pull().await;
+    let restarts: Vec<_> = pulled
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Restart { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(restarts.len(), 1, "{restarts:?}");
+    assert!(restarts[0].ends_with("users had 9 objects and then 8"), "{restarts:?}");
+}
+
+#[tokio::test]
+async fn links_to_the_next_page_are_followed_to_the_letter() {
+    let clever = Clever::fixture().await;
+    clever.script(|asked, _| {
+        let is_first = asked.path == "courses" && !asked.query.contains_key("opaque");
+        let links = json!([{"rel": "next", "uri": "/v3.1/courses?opaque=a+b%2Fc&limit=7&&starting_after=0"}]);
+        is_first.then(|| ResponseTemplate::new(200).set_body_json(json!({"data": [], "links": links})))
+    });
+    let _ = clever.pull().await;
+    let asked = clever.asked();
+    assert!(asked.iter().any(|asked| asked == "courses?opaque=a+b%2Fc&limit=7&&starting_after=0"), "{asked:?}");
+}
+
 #[tokio::test]
 async fn a_last_page_that_is_empty_is_an_end() {
     let clever = Clever::fixture().await;
     clever.script(|asked, _| {
-        if asked.path != "schools" || asked.query.contains_key("count") {
+        if asked.path != "schools" {
             return None;
         }
         let first = !asked.query.contains_key("starting_after");
@@ -158,6 +261,9 @@ async fn a_token_of_no_district_or_of_several_is_refused() {
 async fn a_cursor_of_another_sort_is_refused() {
     let clever = Clever::fixture().await;
     let cursor = Some(rollcall_domain::ports::Cursor("2026-01-01".to_owned()));
-    let error = clever.try_pull(PullRequest { cursor, ..request(None) }).await.unwrap_err();
+    let error = clever.try_pull(PullRequest { cursor: cursor.clone(), ..request(None) }).await.unwrap_err();
     assert_eq!(error.code, "cursor.invalid");
+    // As the message says.
+    let pulled = clever.try_pull(PullRequest { cursor, full: true, ..request(None) }).await.unwrap();
+    assert!(pulled.is_full());
 }

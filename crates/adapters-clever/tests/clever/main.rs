@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod contract;
 mod corpus;
 mod directory;
 mod events;

@@ -39,6 +39,58 @@ async fn r12_demographics_are_left_out_where_they_are_not_wanted_wherever_clever
 }
 
 #[tokio::test]
+async fn an_object_or_a_list_that_is_null_or_blank_is_absent() {
+    let school = "58da8c58155b940248000001";
+    // Every field that can be missing, as it is if it is `nothing`.
+    let with = |nothing: Option<serde_json::Value>| {
+        let fill = |mut object: serde_json::Value, fields: &[&str]| {
+            if let Some(nothing) = &nothing {
+                for field in fields {
+                    object[field] = nothing.clone();
+                }
+            }
+            object
+        };
+        let lists = [
+            ("schools", fill(json!({"id": "n1", "name": "School"}), &["principal", "location", "ext"])),
+            (
+                "sections",
+                fill(json!({"id": "n2", "school": school}), &["name", "teachers", "students", "ext", "course"]),
+            ),
+        ];
+        let student = ["schools", "enrollments", "disability", "preferred_name", "credentials", "ext", "location"];
+        let roles = json!({
+            "student": fill(json!({"school": school}), &student),
+            "teacher": fill(json!({"school": school}), &["schools", "credentials", "ext"]),
+            "staff": fill(json!({"staff_id": "1"}), &["schools", "credentials", "ext", "roles"]),
+            "contact": fill(json!({"phone": "1"}), &["student_relationships"]),
+        });
+        let users = [
+            ("users", fill(json!({"id": "n3", "email": "a@b.example", "roles": roles}), &["name"])),
+            (
+                "users",
+                json!({"id": "n4", "name": {"last": "B"}, "roles": nothing.as_ref().filter(|nothing| nothing.is_null())}),
+            ),
+        ];
+        lists.into_iter().chain(users)
+    };
+    let mut outcomes = Vec::new();
+    for nothing in [None, Some(serde_json::Value::Null), Some(json!("")), Some(json!(" "))] {
+        let clever = Clever::fixture().await;
+        for (list, object) in with(nothing) {
+            clever.behaviour.lock().unwrap().data.get_mut(list).unwrap().push(object);
+        }
+        let pulled = clever.pull().await;
+        let ours = |record: &&rollcall_domain::Record| record.sourced_id().as_str().starts_with('n');
+        let records: Vec<_> = pulled.records().filter(ours).cloned().collect();
+        // The school, the section and its course, both users, and the demographics of one.
+        assert_eq!(records.len(), 6, "{records:#?}\n{}", pulled.remarks());
+        outcomes.push((records, pulled.remarks()));
+    }
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:#?}");
+}
+
+#[tokio::test]
 async fn what_is_new_or_odd_in_clever_breaks_no_pull() {
     let clever = Clever::fixture().await;
     {

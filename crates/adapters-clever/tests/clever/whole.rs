@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rollcall_domain::ports::{Clock, RunMode, RunStatus};
 use rollcall_domain::report::RunReport;
 use rollcall_domain::sync::{NoProgress, Sync, SyncOptions};
-use rollcall_domain::{Kind, Record, RunId};
+use rollcall_domain::{Code, Kind, Record, RunId};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
@@ -109,4 +109,38 @@ async fn a_record_that_is_shared_again_comes_back_as_itself() {
     let after = store.row(Kind::Users, "58da8c63d7dc0ca068000002");
     assert_eq!((after.internal_id, &after.record, after.deleted), (before.internal_id, &before.record, None));
     assert!(store.is_live(Kind::Enrollments, enrollment));
+}
+
+#[tokio::test]
+async fn r6_a_list_that_comes_empty_and_had_objects_holds_the_run() {
+    for list in ["schools", "terms", "courses"] {
+        let (clever, store) = (Clever::fixture().await, MemoryStore::default());
+        sync(&clever, &store, &mass()).await;
+        let rows = store.rows();
+        clever.script(move |asked, _| {
+            let nothing = json!({"data": [], "links": []});
+            (asked.path == list).then(|| ResponseTemplate::new(200).set_body_json(nothing))
+        });
+        let full = SyncOptions { full: true, ..SyncOptions::default() };
+        let held = sync(&clever, &store, &SyncOptions { demographics: true, ..full.clone() }).await;
+        assert_eq!(held.status, RunStatus::Held, "{list}: {:?}", held.error);
+        assert!(held.held_by.iter().any(|hold| hold.code == Code::CollectionEmpty), "{list}: {:?}", held.held_by);
+        assert!(store.rows() == rows, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn r6_a_list_of_contacts_that_is_not_whole_costs_no_student_a_contact() {
+    let (clever, store) = (Clever::fixture().await, MemoryStore::default());
+    sync(&clever, &store, &mass()).await;
+    let rows = store.rows();
+    for body in [json!({"data": [], "links": []}), json!({"data": [], "links": [], "count": 0})] {
+        clever.script(move |asked, _| {
+            let is_of_contacts = asked.path == "users" && asked.query.contains_key("role");
+            is_of_contacts.then(|| ResponseTemplate::new(200).set_body_json(body.clone()))
+        });
+        let report = sync(&clever, &store, &SyncOptions { full: true, ..mass() }).await;
+        assert_eq!((report.status, changed(&report)), (RunStatus::Succeeded, 0), "{:?}", report.error);
+        assert!(store.rows() == rows);
+    }
 }

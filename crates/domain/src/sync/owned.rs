@@ -12,7 +12,9 @@ use super::Failure;
 use super::session::{FETCH_BATCH, Session, current};
 use super::table::flag;
 use crate::entities::{Role, User};
-use crate::ports::{Coverage, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert};
+use crate::ports::{
+    Coverage, DeleteReason, Deletion, Fetched, OwnedChange, PullSummary, RoleBook, RoleChange, StagedChange, Upsert,
+};
 use crate::{Code, Finding, Kind, Location, Record, RefField, Reject, SourcedId, Warning};
 
 /// How many ids of roles are looked for at a time: the store may have to look through all roles for them.
@@ -387,7 +389,9 @@ impl Session<'_> {
         let field = RefField::EnrollmentClass;
         let held = self.store.holders(self.source, self.run, field, std::slice::from_ref(&class)).await?;
         for child in held {
-            if child.deleted.is_none() && !listed.contains(&child.sourced_id) {
+            // One that went with its class or its user, and is not listed, must not come back with them.
+            let may_be_there = matches!(child.deleted, None | Some(DeleteReason::Cascade));
+            if may_be_there && !listed.contains(&child.sourced_id) {
                 let deletion = Deletion {
                     kind: Kind::Enrollments,
                     sourced_id: child.sourced_id,

@@ -23,6 +23,7 @@
 // Never named: they are here to be linked, so that nothing but the C library is asked of the machine.
 use {libsqlite3_sys as _, openssl_sys as _, pq_sys as _};
 
+mod ahead;
 mod book;
 mod connection;
 mod discarding;

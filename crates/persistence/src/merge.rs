@@ -9,6 +9,7 @@ use rollcall_domain::ports::{ChangeKind, Commit, DeleteReason, StoreError, Store
 use rollcall_domain::{Fingerprint, Kind, Record, RefField, SourceId, SourcedId, Text};
 use serde::Serialize;
 
+use crate::ahead::{Ahead, Chunk};
 use crate::connection::{Bind, Connection, Engine, Work};
 use crate::layout::{Child, LAYOUTS, Layout, Place, Type, layout, place};
 use crate::load;
@@ -18,6 +19,8 @@ use crate::staging::{EXTERNAL_IDS, OPERATIONS, Operation, REJECTS, Staging, inse
 
 /// Records whose state before is in memory at a time.
 const CHUNK: i64 = 2_000;
+/// How many such chunks are read before they are needed, at the most.
+const CHUNKS_AHEAD: usize = 8;
 /// From how many new records of a kind on it pays to put indexes aside.
 const LARGE: u64 = 20_000;
 
@@ -32,6 +35,8 @@ pub(crate) struct Merge<'a> {
     pub(crate) sequence: i64,
     /// The version of the encoding under the staged fingerprints.
     pub(crate) encoding: i16,
+    /// Records that are read beside the transaction.
+    pub(crate) ahead: Ahead,
 }
 
 /// The operations on one record, put together.
@@ -67,15 +72,33 @@ impl Merge<'_> {
         }
         load::put_back(self.connection(), &mut aside, "external_ids")?;
         self.connection().plan_for(Work::Keys)?;
-        if self.staging.operations > 0 {
-            for kind in Kind::ALL {
-                self.operations(kind, false)?;
-            }
-            for kind in Kind::ALL.into_iter().rev() {
-                self.operations(kind, true)?;
-            }
+        for kind in Kind::ALL.into_iter().filter(|kind| self.staging.others[*kind]).collect::<Vec<_>>() {
+            self.operations(kind, false)?;
+        }
+        for kind in self.kinds_of_deletions() {
+            self.operations(kind, true)?;
         }
         Ok(())
+    }
+
+    /// The kinds of which records are deleted: what refers to others before what it refers to.
+    fn kinds_of_deletions(&self) -> Vec<Kind> {
+        Kind::ALL.into_iter().rev().filter(|kind| self.staging.deletions[*kind]).collect()
+    }
+
+    /// The first of the records that are deleted, in the order and in the chunks in which it is done.
+    pub(crate) fn first_deletions(&mut self) -> Result<Vec<Chunk>, StoreError> {
+        let mut chunks = Vec::new();
+        for kind in self.kinds_of_deletions() {
+            let mut after = String::new();
+            while chunks.len() < CHUNKS_AHEAD {
+                let ids = self.operated(kind, &after)?;
+                let Some(last) = ids.last() else { break };
+                last.as_str().clone_into(&mut after);
+                chunks.push((kind, ids));
+            }
+        }
+        Ok(chunks)
     }
 
     /// Sees to it that PostgreSQL does not look up a million rows one by one.
@@ -394,27 +417,36 @@ impl Merge<'_> {
 
     /// Applies the operations on records of a kind: those that leave it alive, or those that end in its deletion.
     fn operations(&mut self, kind: Kind, deletions: bool) -> Result<(), StoreError> {
-        self.staging.index(OPERATIONS, "sourced_id")?;
         let mut after = String::new();
         loop {
-            let sql = format!(
-                "SELECT DISTINCT sourced_id FROM {OPERATIONS} WHERE kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {CHUNK}"
-            );
-            let mut ids = Vec::new();
-            let binds = [Bind::text(kind.as_str()), Bind::owned(after.clone())];
-            self.connection().each("read staged operations", &sql, &binds, |mut row| {
-                ids.push(rows::sourced_id(kind, row.text(0), 0)?);
-                Ok(())
-            })?;
+            let ids = self.operated(kind, &after)?;
             let Some(last) = ids.last() else { return Ok(()) };
             last.as_str().clone_into(&mut after);
-            let net = self.net(kind, &ids)?;
-            self.apply_chunk(kind, net, deletions)?;
+            let ahead = if deletions { self.ahead.take(kind, &ids) } else { None };
+            let (net, any_put) = self.net(kind, &ids)?;
+            // A record that was put in this transaction is not as it was before it.
+            self.apply_chunk(kind, net, deletions, ahead.filter(|_| !any_put))?;
         }
     }
 
-    /// Puts together the operations on some records, but for those that a later put has made void.
-    fn net(&mut self, kind: Kind, ids: &[SourcedId]) -> Result<HashMap<SourcedId, Net>, StoreError> {
+    /// The next records of a kind that have operations.
+    fn operated(&mut self, kind: Kind, after: &str) -> Result<Vec<SourcedId>, StoreError> {
+        self.staging.index(OPERATIONS, "sourced_id")?;
+        let sql = format!(
+            "SELECT DISTINCT sourced_id FROM {OPERATIONS} WHERE kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {CHUNK}"
+        );
+        let mut ids = Vec::new();
+        let binds = [Bind::text(kind.as_str()), Bind::text(after)];
+        self.connection().each("read staged operations", &sql, &binds, |mut row| {
+            ids.push(rows::sourced_id(kind, row.text(0), 0)?);
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// Puts together the operations on some records, but for those that a later put has made void. Says too whether any of
+    /// the records was put.
+    fn net(&mut self, kind: Kind, ids: &[SourcedId]) -> Result<(HashMap<SourcedId, Net>, bool), StoreError> {
         let list = json(&ids);
         let mut put_at: HashMap<SourcedId, i64> = HashMap::new();
         if let Some(layout) = crate::staging::staged(self.staging, kind) {
@@ -471,10 +503,17 @@ impl Merge<'_> {
                 Ok(())
             },
         )?;
-        Ok(nets)
+        Ok((nets, !put_at.is_empty()))
     }
 
-    fn apply_chunk(&mut self, kind: Kind, nets: HashMap<SourcedId, Net>, deletions: bool) -> Result<(), StoreError> {
+    /// Applies what operations come to. `ahead` are their records, and maybe more, if they were read already.
+    fn apply_chunk(
+        &mut self,
+        kind: Kind,
+        nets: HashMap<SourcedId, Net>,
+        deletions: bool,
+        ahead: Option<Vec<StoredRecord>>,
+    ) -> Result<(), StoreError> {
         let mut nets: HashMap<_, _> =
             nets.into_iter().filter(|(_, net)| matches!(net.end, Some(End::Dead(_))) == deletions).collect();
         let mut ids: Vec<SourcedId> = nets.keys().cloned().collect();
@@ -483,7 +522,10 @@ impl Merge<'_> {
         }
         ids.sort_unstable();
         let source = self.source;
-        let mut stored = reads::stored(self.connection(), source, kind, &ids)?;
+        let mut stored = match ahead {
+            Some(stored) => stored,
+            None => reads::stored(self.connection(), source, kind, &ids)?,
+        };
         stored.sort_unstable_by(|one, other| one.record.sourced_id().cmp(other.record.sourced_id()));
 
         let mut updates = Vec::new();

@@ -56,6 +56,10 @@ pub(crate) struct Staging {
     /// Which kinds have external ids among them.
     pub(crate) external_ids: PerKind<bool>,
     pub(crate) operations: u64,
+    /// Which kinds have deletions among the operations.
+    pub(crate) deletions: PerKind<bool>,
+    /// Which kinds have other operations on records.
+    pub(crate) others: PerKind<bool>,
     pub(crate) rejects: u64,
     next: i64,
     tables: HashSet<&'static str>,
@@ -81,6 +85,8 @@ impl Staging {
             puts: PerKind::default(),
             external_ids: PerKind::default(),
             operations: 0,
+            deletions: PerKind::default(),
+            others: PerKind::default(),
             rejects: 0,
             next: 1,
             tables: HashSet::new(),
@@ -114,6 +120,9 @@ impl Staging {
         }
         if present.contains(OPERATIONS) {
             staging.operations = staging.count(OPERATIONS)?;
+            // Which of which is not worth asking.
+            staging.deletions = PerKind::from_fn(|_| true);
+            staging.others = PerKind::from_fn(|_| true);
         }
         if present.contains(REJECTS) {
             staging.rejects = staging.count(REJECTS)?;
@@ -286,6 +295,12 @@ impl Staging {
                     Bind::owned(json(&operation)),
                 ]);
                 self.operations += 1;
+                match change {
+                    StagedChange::Delete { kind, .. } => self.deletions[*kind] = true,
+                    StagedChange::Revive { kind, .. } | StagedChange::Touch { kind, .. } => self.others[*kind] = true,
+                    StagedChange::Attach(link) => self.others[link.field.holder()] = true,
+                    _ => {}
+                }
             }
             if let StagedChange::Reject { reject, pending } = change {
                 rejects.extend([

@@ -15,6 +15,7 @@ use rollcall_domain::{ENCODING_VERSION, Kind, PendingRecord, Record, RefField, R
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+use crate::ahead::Ahead;
 use crate::connection::{Bind, Connection, Engine};
 use crate::error::{Origin, failed};
 use crate::merge::{self, Merge};
@@ -465,7 +466,11 @@ impl Inner {
         let number = book::run_number(connection, run)?;
         let sequence = {
             let mut merge = merge(staging, &commit.outcome, number, row.int(1).unwrap_or(0), encoding);
+            self.read_ahead(&mut merge)?;
             merge.records()?;
+            if let Some(connection) = std::mem::take(&mut merge.ahead).end() {
+                self.give_back(connection);
+            }
             merge.rejects()?;
             merge.pending(&commit.pending_void)?;
             merge.sequence
@@ -486,6 +491,17 @@ impl Inner {
             files = self.drop_kept(connection, source, &kept)?;
         }
         Ok((Applied { revision: revision + 1 }, files, erase))
+    }
+
+    /// Lets another connection read what this transaction is going to delete. `SQLite` has the pages at hand anyway.
+    fn read_ahead(&self, merge: &mut Merge<'_>) -> Result<(), StoreError> {
+        if matches!(self.target, Target::Postgres(_)) {
+            let chunks = merge.first_deletions()?;
+            if !chunks.is_empty() {
+                merge.ahead = Ahead::begin(self.take()?, merge.source, chunks);
+            }
+        }
+        Ok(())
     }
 
     fn keep(&self, plan: &Commit) -> Result<(), StoreError> {
@@ -576,7 +592,7 @@ impl Inner {
 }
 
 fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence: i64, encoding: i16) -> Merge<'a> {
-    Merge { staging, source: outcome.source, run, at_us: outcome.finished.as_microsecond(), sequence, encoding }
+    Merge { staging, source: outcome.source, run, at_us: outcome.finished.as_microsecond(), sequence, encoding, ahead: Ahead::default() }
 }
 
 /// Runs `work` in a transaction of the staging's connection.

@@ -229,6 +229,7 @@ impl<'a> Session<'a> {
     /// Takes a batch from the source, and says which kind came last.
     pub(super) async fn take(&mut self, batch: Vec<Item>) -> Result<Option<Kind>, Failure> {
         let mut last = None;
+        self.prefetch(&batch);
         for item in batch {
             match item {
                 Item::Upsert(upsert) => {
@@ -321,6 +322,17 @@ impl<'a> Session<'a> {
         self.received = 0;
         self.heard_of = PerKind::default();
         Ok(())
+    }
+
+    /// Has the entries fetched from memory that the upserts of a batch will be looked up in.
+    fn prefetch(&self, batch: &[Item]) {
+        for item in batch {
+            let Item::Upsert(upsert) = item else { continue };
+            let record = upsert.record();
+            if let Some(table) = self.table(record.kind()) {
+                table.prefetch(self.keys.of(record.sourced_id()));
+            }
+        }
     }
 
     /// Forgets the loose links whose targets have arrived by now: guardians come after their children, and there are many.

@@ -224,6 +224,15 @@ impl Table {
         (entry.key() == key).then_some(entry)
     }
 
+    /// Touches the place of a key. A processor fetches many places at once if nothing waits for any of them, and they lie
+    /// scattered over more memory than its caches hold.
+    pub(super) fn prefetch(&self, key: Key) {
+        let slots = &self.shards[shard_of(key)].slots;
+        if !slots.is_empty() {
+            std::hint::black_box(slots[place_of(key, slots.len())].high);
+        }
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Entry> {
         let shard = &mut self.shards[shard_of(key)];
         if shard.slots.is_empty() {
@@ -302,11 +311,15 @@ fn shard_of(key: Key) -> usize {
     (key.high >> 26) as usize
 }
 
+/// Maps the hash onto any number of slots without a division, so that a shard need not double.
+fn place_of(key: Key, slots: usize) -> usize {
+    ((u128::from(key.low) * slots as u128) >> 64) as usize
+}
+
 impl Shard {
     /// The slot that holds the key, or the empty one where it belongs.
     fn find(&self, key: Key) -> usize {
-        // Maps the hash onto any number of slots without a division, so that a shard need not double.
-        let mut position = ((u128::from(key.low) * self.slots.len() as u128) >> 64) as usize;
+        let mut position = place_of(key, self.slots.len());
         loop {
             let slot = &self.slots[position];
             if slot.high == 0 || slot.key() == key {

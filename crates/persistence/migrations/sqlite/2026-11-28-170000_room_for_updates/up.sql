@@ -1,2 +1,0 @@
--- SQLite changes rows where they are.
-SELECT 1;

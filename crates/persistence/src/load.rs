@@ -12,6 +12,13 @@ use crate::connection::{Bind, Connection, Engine};
 #[derive(Debug, Default)]
 pub(crate) struct Aside(Vec<(&'static str, String)>);
 
+impl Aside {
+    /// Whether something of a table is aside.
+    pub(crate) fn has(&self, table: &str) -> bool {
+        self.0.iter().any(|(of, _)| *of == table)
+    }
+}
+
 /// Puts aside what it can of these tables. They are left alone unless they are empty.
 pub(crate) fn put_aside(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
     let mut empty = Vec::new();

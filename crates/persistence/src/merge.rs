@@ -155,7 +155,7 @@ impl Merge<'_> {
             let sql = format!("UPDATE {staging} SET replaces = ({there}) WHERE EXISTS ({there})");
             self.connection().execute_once("find what is there", &sql, &[])?;
         }
-        self.create(layout)?;
+        self.create(layout, aside)?;
         load::put_back(self.connection(), aside, table)?;
         let updated = known && self.update(layout)?;
         self.attach_to_own_kind(layout)?;
@@ -166,7 +166,7 @@ impl Merge<'_> {
         self.external_ids(layout, updated)
     }
 
-    fn create(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+    fn create(&mut self, layout: &'static Layout, aside: &load::Aside) -> Result<(), StoreError> {
         let (source, table) = (self.source.0, layout.table);
         let before = self.connection().number(
             "find the last internal id",
@@ -195,10 +195,11 @@ impl Merge<'_> {
                 );
             }
         }
-        // Keys that come in order are faster to keep; PostgreSQL spends its time elsewhere.
+        // Keys that come in order are faster to keep; PostgreSQL spends its time elsewhere. Where the keys are made
+        // afterwards, the order of the source is better: what refers to each other stands together there.
         let many = self.staging.puts[layout.kind] >= LARGE;
         let order = match self.connection().engine() {
-            Engine::Sqlite if many => " ORDER BY s.sourced_id",
+            Engine::Sqlite if many && !aside.has(table) => " ORDER BY s.sourced_id",
             Engine::Sqlite | Engine::Postgres => "",
         };
         let sql = format!(

@@ -173,7 +173,11 @@ impl Applications {
         loop {
             let (limit, at) = (LIMIT.to_string(), offset.to_string());
             let url = self.session.url("applications", &[("limit", &limit), ("offset", &at)]);
-            let page = self.page(&url, offset).await?;
+            let mut page = self.page(&url, offset).await?;
+            if page.is_empty() {
+                // It is all that tells the end, and also what a server in trouble says.
+                page = self.page(&url, offset).await?;
+            }
             if page.is_empty() {
                 return Ok(applications);
             }

@@ -532,10 +532,10 @@ fn links(users: &BTreeMap<SourcedId, Change>, before: &HashMap<SourcedId, BTreeS
     for (contact, change) in users {
         let was = before.get(contact);
         let mut is = BTreeSet::new();
-        if !change.is_deleted
-            && let Some(role) = change.object.roles().and_then(|roles| roles.contact)
-        {
-            is.extend(user::students_of(&role, contact));
+        if !change.is_deleted {
+            // One who cannot be read is refused, and stays whose contact they are (R5).
+            let Some(roles) = change.object.roles() else { continue };
+            is.extend(roles.contact.iter().flat_map(|role| user::students_of(role, contact)));
         }
         let location = || change.object.location.clone();
         let gone = was.into_iter().flatten().filter(|student| !is.contains(*student)).map(|student| {

@@ -242,6 +242,17 @@ pub(crate) struct Section {
     pub(crate) ext: Ext,
 }
 
+/// Who is in a section and what it is about, whatever else is wrong with it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Members {
+    pub(crate) id: Str,
+    pub(crate) course: Str,
+    pub(crate) teacher: Str,
+    pub(crate) teachers: Ids,
+    pub(crate) students: Ids,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct User {

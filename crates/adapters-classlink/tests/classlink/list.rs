@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rollcall_adapters_classlink::{ClassLinkAccess, ClassLinkDirectory, ClassLinkError};
 use rollcall_domain::ports::{RosterSource, SourceFailure, TenantDirectory};
@@ -67,8 +68,31 @@ async fn the_list_is_read_until_an_empty_page_however_short_the_others_are() {
     let asked = classlink.asked();
     let lists: Vec<_> = asked.iter().filter(|asked| asked.collection == "applications").collect();
     let offsets: Vec<_> = lists.iter().map(|asked| asked.query["offset"].as_str()).collect();
-    assert_eq!(offsets, ["0", "400", "800", "1200", "1600", "2000", "2301"]);
+    assert_eq!(
+        offsets,
+        ["0", "400", "800", "1200", "1600", "2000", "2301", "2301"],
+        "an empty page is asked for twice"
+    );
     assert!(lists.iter().all(|asked| asked.query["limit"] == "1000"));
+}
+
+#[tokio::test]
+async fn an_empty_page_that_is_none_the_second_time_ends_no_list() {
+    for empty in ["0", "1000"] {
+        let classlink = ClassLink::fixture().await;
+        classlink.change(|behaviour| {
+            behaviour.applications =
+                (5_000..6_000).map(|tenant| application(tenant, &format!("id{tenant}"), None)).collect();
+            behaviour.applications.push(application(2222, APPLICATION, Some(BEARER)));
+        });
+        let struck = AtomicBool::new(false);
+        classlink.script(move |asked, _| {
+            let is_meant = asked.collection == "applications" && asked.query["offset"] == empty;
+            (is_meant && !struck.swap(true, Ordering::Relaxed))
+                .then(|| ResponseTemplate::new(200).set_body_json(json!({"status": 0, "applications": []})))
+        });
+        classlink.pull().await;
+    }
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn a_bearer_that_was_replaced_is_read_from_the_list_once() {
     assert_eq!(pulled.of(Kind::Users).len(), 5);
     let asked = classlink.asked();
     let lists = asked.iter().filter(|asked| asked.collection == "applications").count();
-    assert_eq!(lists, 4, "two pages before the first request, and two after the refusal");
+    assert_eq!(lists, 6, "a page and its end before the first request, and again after the refusal");
     let users: Vec<_> = asked.iter().filter(|asked| asked.collection == "users").collect();
     assert!(users.iter().all(|asked| asked.authorization == "Bearer another"));
 }

@@ -41,6 +41,13 @@ async fn demographics_that_were_not_read_before_are_no_part_of_the_proof() {
     let second = classlink.pull_after(&first).await;
     assert_eq!(second.summary.coverage[Kind::Demographics], Coverage::Snapshot);
     assert_eq!(second.of(Kind::Demographics).len(), 1);
+    // Switched off they are erased, and what proves something of the other kinds proves nothing of them any more.
+    let whole = classlink.pull().await;
+    let off = PullRequest { demographics: false, ..request(whole.summary.cursor.clone()) };
+    let off = classlink.try_pull(off).await.unwrap();
+    assert_eq!(off.summary.coverage[Kind::Users], Coverage::Unchanged);
+    let on_again = classlink.pull_after(&off).await;
+    assert_eq!(on_again.of(Kind::Demographics).len(), 1);
 }
 
 #[tokio::test]

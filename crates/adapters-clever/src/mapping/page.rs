@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use rollcall_domain::ports::{Deletion, Item, OwnedChange, Upsert};
 use rollcall_domain::{Code, Encoder, Finding, Kind, Location, Record, Reject, SourcedId, Warning};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::fields::Notes;
 use super::user::is_sensitive;
@@ -42,19 +42,40 @@ impl Emitter<'_> {
 }
 
 /// Maps the objects of a page one by one. One that cannot be read is refused, and no other with it.
-pub(crate) fn each<W, T>(kind: Kind, objects: &[Object], mut map: impl FnMut(W, &mut Emitter<'_>, &mut T)) -> Mapped<T>
+pub(crate) fn each<W, T>(kind: Kind, objects: &[Object], map: impl FnMut(W, &mut Emitter<'_>, &mut T)) -> Mapped<T>
+where
+    W: for<'de> Deserialize<'de>,
+    T: Default,
+{
+    each_with(kind, objects, map, |_, _| Vec::new())
+}
+
+/// The same for objects of which records of other kinds are derived. They are missing with an object that is refused, and
+/// `missing` tells which, so that nobody takes them for absent (R5).
+fn each_with<W, T>(
+    kind: Kind,
+    objects: &[Object],
+    mut map: impl FnMut(W, &mut Emitter<'_>, &mut T),
+    missing: impl Fn(&Object, Option<&SourcedId>) -> Vec<Reject>,
+) -> Mapped<T>
 where
     W: for<'de> Deserialize<'de>,
     T: Default,
 {
     let mut mapped = Mapped { items: Vec::with_capacity(objects.len()), ..Mapped::default() };
     let mut scratch = Encoder::default();
-    for Object { raw, location } in objects {
-        let id = id_of(raw);
+    for object in objects {
+        let Object { raw, location } = object;
+        let has_nul = raw.get().contains("\\u0000");
+        let id = id_of(raw).filter(|id| !id.as_str().contains('\0'));
         mapped.ids.extend(id.as_ref().map(|id| short(id.as_str())));
         let Mapped { items, facts, .. } = &mut mapped;
         let mut emitter = Emitter { location: location.clone(), items, scratch: &mut scratch, notes: Notes::default() };
         match serde_json::from_str::<W>(raw.get()) {
+            _ if has_nul => emitter.notes.refusals.push(Finding::whole(
+                Code::EncodingInvalid,
+                format!("the {} holds a NUL, which is no part of any text; correct it in Clever", kind.singular()),
+            )),
             Ok(object) => map(object, &mut emitter, facts),
             // What the reader says of it can quote the object.
             Err(_) => emitter.notes.refusals.push(Finding::whole(
@@ -64,13 +85,14 @@ where
         }
         let Emitter { notes, .. } = emitter;
         if !notes.refusals.is_empty() {
+            mapped.items.extend(missing(object, id.as_ref()).into_iter().map(Item::Reject));
             mapped.items.push(Item::Reject(Reject {
                 kind,
                 sourced_id: id,
                 is_part: false,
                 location: location.clone(),
                 findings: notes.refusals,
-                record: quoted(raw),
+                record: quoted(raw).filter(|_| !has_nul),
             }));
             continue;
         }
@@ -151,7 +173,7 @@ pub(crate) fn changed_sections(context: &Context, objects: &[Object]) -> Mapped<
 
 /// Classes, each with its enrollments behind it.
 pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section::Facts> {
-    each(Kind::Classes, objects, |section: wire::Section, out, facts: &mut section::Facts| {
+    let map = |section: wire::Section, out: &mut Emitter<'_>, facts: &mut section::Facts| {
         let Some(class) = section::class(&section, context, &mut out.notes) else { return };
         facts.learn(&section, context);
         if let Some(course) = course::synthetic(&section, &class, context) {
@@ -162,7 +184,38 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
         for enrollment in enrollments {
             out.upsert(enrollment);
         }
+    };
+    each_with(Kind::Classes, objects, map, |object, id| {
+        let members = serde_json::from_str::<wire::Members>(object.raw.get()).unwrap_or_default();
+        let refused = |kind, derived| missing_with(kind, derived, object, ("section", id));
+        let mut missing = match section::enrollment_ids(&members) {
+            Some(ids) => ids.into_iter().map(|id| refused(Kind::Enrollments, Some(id))).collect(),
+            // Nobody knows whose they are: none is taken for absent.
+            None => vec![refused(Kind::Enrollments, None)],
+        };
+        if members.course.0.is_none() {
+            missing.push(refused(Kind::Courses, id.and_then(course::synthetic_id)));
+        }
+        missing
     })
+}
+
+/// The refusal of a record that would have been derived of an object.
+fn missing_with(
+    kind: Kind,
+    sourced_id: Option<SourcedId>,
+    object: &Object,
+    (what, of): (&str, Option<&SourcedId>),
+) -> Reject {
+    let message = format!("the {what} of which it is part was refused; correct that, and it is taken again");
+    Reject {
+        kind,
+        sourced_id,
+        is_part: false,
+        location: object.location.clone(),
+        findings: vec![Finding::whole(Code::RefRejected, message)],
+        record: of.map(|of| json!({ what: of.as_str() })),
+    }
 }
 
 /// What users tell of each other.
@@ -173,7 +226,7 @@ pub(crate) struct Links {
 }
 
 pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
-    each(Kind::Users, objects, |user: wire::User, out, links: &mut Links| {
+    let map = |user: wire::User, out: &mut Emitter<'_>, links: &mut Links| {
         let Some(person) = user::user(&user, context, &mut out.notes) else { return };
         if let (Some(contacts), Some(role)) = (&context.contacts, &user.roles.contact) {
             let contact = &person.user.sourced_id;
@@ -188,7 +241,21 @@ pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
         if let Some(demographics) = person.demographics {
             out.upsert(demographics);
         }
+    };
+    each_with(Kind::Users, objects, map, |object, id| {
+        // Where changes alone are read, what is not sent is not absent.
+        let is_whole = context.contacts.is_some();
+        let is_missing = is_whole && context.demographics && may_be_student(&object.raw);
+        let refused = || missing_with(Kind::Demographics, id.cloned(), object, ("user", id));
+        is_missing.then(refused).into_iter().collect()
     })
+}
+
+/// Whether a user may be a student, for all that can be told of one who cannot be read.
+fn may_be_student(raw: &RawValue) -> bool {
+    let user = serde_json::from_str::<Value>(raw.get()).ok();
+    let roles = user.as_ref().and_then(|user| user.get("roles")?.as_object());
+    roles.is_none_or(|roles| roles.contains_key("student"))
 }
 
 /// Who is a contact of which student, and nothing else.

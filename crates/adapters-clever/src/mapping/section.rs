@@ -10,7 +10,7 @@ use super::Context;
 use super::course::synthetic_id;
 use super::fields::{Notes, external_ids, put_ext};
 use super::session::default_id;
-use crate::wire::Section;
+use crate::wire::{Members, Section};
 
 /// The subject of sections in which attendance is taken.
 const HOMEROOM: &str = "homeroom/advisory";
@@ -98,9 +98,30 @@ pub(crate) fn enrollments(section: &Section, class: &Class) -> Vec<Enrollment> {
     enrollments
 }
 
+/// The ids of the enrollments of a section that was refused; nothing if they cannot be told. There is no section without
+/// students.
+pub(crate) fn enrollment_ids(members: &Members) -> Option<Vec<SourcedId>> {
+    let class = members.id.id().filter(|_| !members.students.0.is_empty())?;
+    let teachers = members.teacher.id().into_iter().chain(members.teachers.0.iter().cloned());
+    let students = members.students.0.iter().cloned();
+    let all = teachers
+        .map(|user| (user, EnrollmentRole::Teacher))
+        .chain(students.map(|user| (user, EnrollmentRole::Student)));
+    let ids: Option<HashSet<_>> = all.map(|(user, role)| enrollment_id(&class, &user, &role)).collect();
+    let mut ids: Vec<_> = ids?.into_iter().collect();
+    // What holds a NUL cannot be stored, and so is nothing that is.
+    ids.retain(|id| !id.as_str().contains('\0'));
+    ids.sort_unstable();
+    Some(ids)
+}
+
+fn enrollment_id(class: &SourcedId, user: &SourcedId, role: &EnrollmentRole) -> Option<SourcedId> {
+    SourcedId::new(&format!("{class}:{user}:{role}")).ok()
+}
+
 fn enrollment(class: &Class, user: &SourcedId, role: EnrollmentRole, primary: Option<bool>) -> Option<Enrollment> {
     Some(Enrollment {
-        sourced_id: SourcedId::new(&format!("{}:{user}:{role}", class.sourced_id)).ok()?,
+        sourced_id: enrollment_id(&class.sourced_id, user, &role)?,
         class: class.sourced_id.clone(),
         school: Some(class.school.clone()),
         user: user.clone(),

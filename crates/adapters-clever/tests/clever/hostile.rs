@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rollcall_domain::ports::{Item, PullRequest, SourceFailure};
 use rollcall_domain::sync::Totals;
-use serde_json::json;
+use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
 use crate::harness::{Asked, Behaviour, Clever, not_found, request};
@@ -132,7 +132,7 @@ async fn an_empty_page_in_the_middle_is_held_against_clevers_own_count() {
 /// A Clever with pages of three, of which the second page of a list is answered in another way.
 async fn with_second_page(
     list: &'static str,
-    answer: impl Fn(&Asked, &Behaviour) -> Option<serde_json::Value> + Send + Sync + 'static,
+    answer: impl Fn(&Asked, &Behaviour) -> Option<Value> + Send + Sync + 'static,
 ) -> Clever {
     let clever = Clever::fixture().await;
     clever.behaviour.lock().unwrap().cap = 3;
@@ -266,4 +266,85 @@ async fn a_cursor_of_another_sort_is_refused() {
     // As the message says.
     let pulled = clever.try_pull(PullRequest { cursor, full: true, ..request(None) }).await.unwrap();
     assert!(pulled.is_full());
+}
+
+/// What a full pull refuses, by kind and id.
+async fn refused(list: &str, id: &str, spoil: impl FnOnce(&mut Value)) -> Vec<String> {
+    let clever = Clever::fixture().await;
+    {
+        let mut behaviour = clever.behaviour.lock().unwrap();
+        spoil(behaviour.data.get_mut(list).unwrap().iter_mut().find(|object| object["id"] == id).unwrap());
+    }
+    let pulled = clever.pull().await;
+    let refused = pulled.items.iter().filter_map(|item| match item {
+        Item::Reject(reject) => {
+            let id = reject.sourced_id.as_ref().map_or("?", |id| id.as_str());
+            Some(format!("{} {} {id}", reject.findings[0].code, reject.kind))
+        }
+        _ => None,
+    });
+    refused.collect()
+}
+
+#[tokio::test]
+async fn r5_what_is_derived_of_a_refused_object_is_refused_with_it() {
+    let homeroom = "58da8c6a894273be68000002";
+    let by_hand = |section: &mut Value| section["school"] = json!("");
+    insta::assert_snapshot!(refused("sections", homeroom, by_hand).await.join("\n"), @"
+    ref.rejected enrollments 58da8c6a894273be68000002:58da8c63d7dc0ca068000001:student
+    ref.rejected enrollments 58da8c6a894273be68000002:5faac8b7bc447500a10a0002:teacher
+    ref.rejected courses 58da8c6a894273be68000002:course
+    field.missing classes 58da8c6a894273be68000002
+    ");
+    let odd_members = |section: &mut Value| section["students"] = json!({"a": 1});
+    insta::assert_snapshot!(refused("sections", homeroom, odd_members).await.join("\n"), @"
+    ref.rejected enrollments ?
+    ref.rejected courses 58da8c6a894273be68000002:course
+    field.invalid classes 58da8c6a894273be68000002
+    ");
+    // What is not shared any more is not told either.
+    let bare = |section: &mut Value| *section = json!({"id": section["id"], "course": "5970d4dd35e9e69741000001"});
+    insta::assert_snapshot!(refused("sections", homeroom, bare).await.join("\n"), @"
+    ref.rejected enrollments ?
+    field.missing classes 58da8c6a894273be68000002
+    ");
+    let odd_name = |user: &mut Value| user["name"] = json!("Ada");
+    insta::assert_snapshot!(refused("users", "58da8c63d7dc0ca068000001", odd_name).await.join("\n"), @"
+    ref.rejected demographics 58da8c63d7dc0ca068000001
+    field.invalid users 58da8c63d7dc0ca068000001
+    ");
+    insta::assert_snapshot!(refused("users", "5faac8b7bc447500a10a0001", odd_name).await.join("\n"), @"field.invalid users 5faac8b7bc447500a10a0001");
+}
+
+#[tokio::test]
+async fn a_nul_costs_one_object_and_is_not_quoted() {
+    let with_nul = |user: &mut Value| user["name"]["first"] = json!("A\0da");
+    insta::assert_snapshot!(refused("users", "58da8c63d7dc0ca068000001", with_nul).await.join("\n"), @"
+    ref.rejected demographics 58da8c63d7dc0ca068000001
+    encoding.invalid users 58da8c63d7dc0ca068000001
+    ");
+    let member = |section: &mut Value| section["students"] = json!(["58da8c63d7dc0ca068000001", "x\0y"]);
+    insta::assert_snapshot!(refused("sections", "58da8c6a894273be68000002", member).await.join("\n"), @"
+    ref.rejected enrollments 58da8c6a894273be68000002:58da8c63d7dc0ca068000001:student
+    ref.rejected enrollments 58da8c6a894273be68000002:5faac8b7bc447500a10a0002:teacher
+    ref.rejected courses 58da8c6a894273be68000002:course
+    encoding.invalid classes 58da8c6a894273be68000002
+    ");
+}
+
+#[tokio::test]
+async fn r5_a_contact_who_cannot_be_read_stays_a_contact() {
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut contact = clever.get("users", "5faac8b9bc447500a10a0011");
+    let relationships = contact["roles"]["contact"]["student_relationships"].clone();
+    contact["name"] = json!("Ada");
+    let previous = json!({"roles": {"contact": {"student_relationships": relationships}}});
+    clever.change("users.updated", &contact, Some(previous));
+    let pulled = clever.pull_after(&first).await;
+    assert!(!pulled.is_full());
+    insta::assert_snapshot!(pulled.outline(), @"
+    upsert orgs 58da8a43cc70ab00017a0001
+    reject users
+    ");
 }

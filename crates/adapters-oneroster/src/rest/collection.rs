@@ -112,6 +112,8 @@ pub(crate) struct Collection<'r> {
 struct Reading {
     tally: Tally,
     announced: Option<u64>,
+    /// The server says how many records there are, of the collection or of the page.
+    is_counted: bool,
     seen: HashSet<u64>,
     /// The id of the last record.
     last: Option<u64>,
@@ -155,6 +157,7 @@ impl<'r> Collection<'r> {
         let part = Part::At { offset: 0, limit: self.limit };
         let first = self.first(&part).await?;
         self.reading.announced = first.total.filter(|_| self.trust_totals);
+        self.reading.is_counted = self.reading.announced.is_some();
         let first = self.fresh(first, &part).await?;
         let (step, next) = (first.mapped.received, first.next.clone());
         self.take(first).await?;
@@ -241,6 +244,10 @@ impl<'r> Collection<'r> {
                 let part = Part::At { offset: offset + got, limit: wanted - got };
                 let page = self.client.page(&self.context, &self.query, &part).await?;
                 let page = self.fresh(page, &part).await?;
+                if page.mapped.received == 0 {
+                    // Others brought more than was asked for, so that nothing is missing; there is no more to be had here.
+                    break;
+                }
                 got += page.mapped.received;
                 self.take(page).await?;
             }
@@ -267,7 +274,12 @@ impl<'r> Collection<'r> {
                 None => Part::At { offset, limit: self.limit },
             };
             let page = self.client.page(&self.context, &self.query, &part).await?;
-            let page = self.fresh(page, &part).await?;
+            let mut page = self.fresh(page, &part).await?;
+            if page.mapped.received == 0 && !self.reading.is_counted {
+                // It is all that tells the end here, and also what a server in trouble says.
+                page = self.client.page(&self.context, &self.query, &part).await?;
+                page = self.fresh(page, &part).await?;
+            }
             if page.mapped.received == 0 {
                 return Ok(());
             }

@@ -21,7 +21,7 @@ pub(crate) struct Memory {
     /// The vendor's revision of what was last read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<String>,
-    /// How what was read at that revision was understood. Understood otherwise, it gives other records.
+    /// How what was read was understood. Understood otherwise, it gives other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reading: Option<String>,
     /// The server's totals have been seen to count more than the page they stand on.

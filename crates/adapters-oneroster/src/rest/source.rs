@@ -188,8 +188,7 @@ impl Pull<'_> {
         let Some(known) = memory.revision.as_ref().filter(|_| source.client.profile.revision_header.is_some()) else {
             return Ok(None);
         };
-        let is_read_alike = memory.reading.as_ref() == Some(&source.config.reading());
-        if !is_read_alike || !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
+        if !self.is_read_alike(memory) || !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
             return Ok(None);
         }
         let context = Arc::new(source.context(Kind::Orgs));
@@ -205,19 +204,29 @@ impl Pull<'_> {
         if revision.as_ref() != Some(known) {
             return Ok(None);
         }
+        let note = format!("nothing has changed since everything was last read, at revision {known}");
+        let mut memory = memory.clone();
+        // A kind that is not wanted any more is not kept either: should it be wanted again, it has to be read.
+        memory.kinds.retain(|kind| self.kinds.contains(kind));
         Ok(Some(PullSummary {
             coverage: PerKind::from_fn(|kind| {
                 if memory.kinds.contains(&kind) { Coverage::Unchanged } else { Coverage::Absent }
             }),
-            cursor: Some(memory.clone().into_cursor()?),
-            note: Some(format!("nothing has changed since everything was last read, at revision {known}")),
+            cursor: Some(memory.into_cursor()?),
+            note: Some(note),
             ..PullSummary::default()
         }))
     }
 
+    /// Whether what was read before was understood as it would be now. Otherwise records that did not change at the vendor
+    /// give others here.
+    fn is_read_alike(&self, memory: &Memory) -> bool {
+        memory.reading.as_ref() == Some(&self.source.config.reading())
+    }
+
     /// Since when changes are to be read; nothing if everything is.
     fn since(&self) -> Option<Timestamp> {
-        let memory = self.memory.as_ref().filter(|_| !self.full)?;
+        let memory = self.memory.as_ref().filter(|memory| !self.full && self.is_read_alike(memory))?;
         let config = &self.source.config;
         let full_every = SignedDuration::try_from(config.full_every).unwrap_or(SignedDuration::MAX);
         let is_recent = |moment: Timestamp| self.began.duration_since(moment) < full_every;
@@ -306,7 +315,7 @@ impl Pull<'_> {
             since: began.checked_sub(overlap).unwrap_or(Timestamp::UNIX_EPOCH),
             full,
             refused,
-            reading: revision.as_ref().map(|_| config.reading()),
+            reading: Some(config.reading()),
             revision,
             totals_proven: state.totals_proven,
             kinds,

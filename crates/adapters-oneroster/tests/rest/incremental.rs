@@ -44,7 +44,7 @@ async fn r10_the_cursor_names_a_point_before_the_pull_by_the_more_careful_clock(
     let pulled = service.pull().await;
     insta::assert_snapshot!(
         pulled.cursor().unwrap().0,
-        @r#"{"v":"1","since":"2026-08-31T22:30:00Z","full":"2026-09-01T00:00:00Z","kinds":["orgs","academicSessions","courses","classes","users","enrollments","demographics"]}"#
+        @r#"{"v":"1","since":"2026-08-31T22:30:00Z","full":"2026-09-01T00:00:00Z","reading":"0.1.0 None Exclusive","kinds":["orgs","academicSessions","courses","classes","users","enrollments","demographics"]}"#
     );
     assert_eq!(
         service.plain(pulled.summary.note.as_deref().unwrap()),
@@ -194,6 +194,17 @@ async fn a_vendors_revision_ends_an_unchanged_pull_early_and_a_moving_one_begins
     let third = service.try_pull(first.cursor(), true).await.unwrap();
     assert_eq!(third.restarts, ["the revision went from 41 to 42 at the classes"]);
     assert_eq!(third.ids(Kind::Users).len(), 45);
+}
+
+#[tokio::test]
+async fn records_that_would_be_understood_otherwise_now_are_all_read_again() {
+    let mut service = Service::school(45).await;
+    let first = service.pull().await;
+    service.config.end_dates = EndDates::Inclusive;
+    let second = service.pull_from(first.cursor()).await;
+    assert_eq!(second.summary.coverage[Kind::AcademicSessions], Coverage::Snapshot);
+    let third = service.pull_from(second.cursor()).await;
+    assert_eq!(third.summary.coverage[Kind::AcademicSessions], Coverage::Delta);
 }
 
 #[tokio::test]

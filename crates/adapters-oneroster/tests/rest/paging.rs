@@ -1,6 +1,10 @@
 //! Where a list ends, and what servers do to hide it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rollcall_domain::{Kind, PerKind};
+use serde_json::json;
+use wiremock::ResponseTemplate;
 
 use crate::harness::{Announces, Links, Service};
 
@@ -58,7 +62,34 @@ async fn without_a_total_or_links_only_an_empty_page_ends_a_list() {
     let service = Service::school(20).await;
     service.change(|vendor| vendor.announces = Announces::Nothing);
     assert_eq!(service.pull().await.count(Kind::Users), 20);
-    assert_eq!(pages(&service), ["limit=10 offset=0", "limit=10 offset=10", "limit=10 offset=20"]);
+    let asked = ["limit=10 offset=0", "limit=10 offset=10", "limit=10 offset=20", "limit=10 offset=20"];
+    assert_eq!(pages(&service), asked, "an empty page is asked for twice");
+}
+
+#[tokio::test]
+async fn r6_an_empty_page_that_is_none_the_second_time_ends_no_list() {
+    let service = Service::school(25).await;
+    service.change(|vendor| vendor.announces = Announces::Nothing);
+    let struck = AtomicUsize::new(0);
+    service.script(move |asked, _| {
+        let is_meant = asked.collection == "users" && asked.number("offset", 0) == 10;
+        (is_meant && struck.fetch_add(1, Ordering::Relaxed) == 0)
+            .then(|| ResponseTemplate::new(200).set_body_json(json!({"users": []})))
+    });
+    assert_eq!(service.pull().await.ids(Kind::Users).len(), 25);
+}
+
+#[tokio::test]
+async fn a_server_that_sends_more_than_it_is_asked_for_and_counts_too_many_is_not_asked_for_ever() {
+    let service = Service::school(24).await;
+    service.script(|asked, vendor| {
+        (asked.collection == "users").then(|| {
+            let (offset, all) = (asked.number("offset", 0), &vendor.data["users"]);
+            let page: Vec<_> = all.iter().skip(offset).take(if offset == 0 { 6 } else { 10 }).collect();
+            ResponseTemplate::new(200).insert_header("x-total-count", "25").set_body_json(json!({"users": page}))
+        })
+    });
+    assert_eq!(service.failure().await.code, "source.moving");
 }
 
 #[tokio::test]

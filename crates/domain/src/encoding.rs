@@ -49,6 +49,11 @@ impl Encoder {
         self.bytes.clear();
     }
 
+    /// All that was written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The fingerprint of all that was written.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.bytes)

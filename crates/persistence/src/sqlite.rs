@@ -21,6 +21,7 @@ const SETTINGS: &str = "
     PRAGMA foreign_keys = ON;
     PRAGMA synchronous = NORMAL;
     PRAGMA cache_size = -32768;
+    PRAGMA threads = 2;
 ";
 
 /// Opens the file for reading and writing, and makes it if it is not there.

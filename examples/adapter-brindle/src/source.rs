@@ -47,7 +47,7 @@ impl BrindleSource {
     async fn read<W: DeserializeOwned>(
         &self,
         list: &str,
-        kind: Kind,
+        (kind, derived): (Kind, Option<Kind>),
         map: fn(&W) -> Result<Mapped, Finding>,
         summary: &mut PullSummary,
         sink: &mut dyn BatchSink,
@@ -61,7 +61,7 @@ impl BrindleSource {
             next = following;
             let mut batch = Vec::new();
             for object in page.items {
-                batch.extend(mapping::items(kind, object, &Location::index(&place, received), map));
+                batch.extend(mapping::items(kind, derived, object, &Location::index(&place, received), map));
                 received += 1;
             }
             sink.push(batch).await?;
@@ -72,6 +72,9 @@ impl BrindleSource {
             }
         }
         summary.coverage[kind] = Coverage::Snapshot;
+        if let Some(derived) = derived {
+            summary.coverage[derived] = Coverage::Snapshot;
+        }
         Ok(())
     }
 
@@ -80,11 +83,11 @@ impl BrindleSource {
         let began = self.clock.now();
         let cursor = serde_json::json!({ "v": "1", "read": began.to_string() });
         let mut summary = PullSummary { cursor: Some(Cursor(cursor.to_string())), ..PullSummary::default() };
-        self.read("schools", Kind::Orgs, mapping::school, &mut summary, &mut *sink).await?;
-        self.read("people", Kind::Users, mapping::person, &mut summary, &mut *sink).await?;
-        self.read("groups", Kind::Classes, mapping::group, &mut summary, &mut *sink).await?;
-        // They came with the groups.
-        summary.coverage[Kind::Enrollments] = Coverage::Snapshot;
+        self.read("schools", (Kind::Orgs, None), mapping::school, &mut summary, &mut *sink).await?;
+        self.read("people", (Kind::Users, None), mapping::person, &mut summary, &mut *sink).await?;
+        // The enrollments come with the groups.
+        let classes = (Kind::Classes, Some(Kind::Enrollments));
+        self.read("groups", classes, mapping::group, &mut summary, &mut *sink).await?;
         Ok(summary)
     }
 }

@@ -9,8 +9,7 @@ use rollcall_domain::ports::{
     BatchSink, Capabilities, CheckReport, Clock, Coverage, Cursor, EmptySnapshot, PullRequest, PullSummary, Repeats,
     RosterSource, ScopeDigest, SourceDescription, SourceError,
 };
-use rollcall_domain::{Finding, Fingerprint, Kind, Location};
-use secrecy::ExposeSecret;
+use rollcall_domain::{Finding, Kind, Location};
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -95,7 +94,9 @@ impl BrindleSource {
 #[async_trait]
 impl RosterSource for BrindleSource {
     fn describe(&self) -> SourceDescription {
-        let shaping = format!("{} {}", self.config.base_url, self.config.key.expose_secret());
+        // Stored, and compared with that of the next pull. The key itself is no part of it, nor is any hash of it.
+        let shaping = serde_json::json!([self.config.base_url.as_str(), self.config.credential]);
+        let digest = blake3::hash(shaping.to_string().as_bytes()).to_hex();
         SourceDescription {
             kind: KIND,
             capabilities: Capabilities {
@@ -103,7 +104,7 @@ impl RosterSource for BrindleSource {
                 repeats: Repeats::LastWins,
                 empty_snapshot: EmptySnapshot::Fail,
             },
-            scope: ScopeDigest(format!("{KIND}/1:{:032x}", Fingerprint::of(shaping.as_bytes()).0)),
+            scope: ScopeDigest(format!("{KIND}/1:{}", &digest[..32])),
         }
     }
 

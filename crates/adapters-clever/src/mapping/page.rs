@@ -166,8 +166,16 @@ pub(crate) fn changed_sections(context: &Context, objects: &[Object]) -> Mapped<
         }
         let enrollments = section::enrollments(&section, &class);
         let (class_id, location) = (class.sourced_id.clone(), out.location().clone());
+        let odd = odd_members(&section, &class_id, &location);
         out.upsert(class);
-        out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location }));
+        match odd {
+            None => out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location })),
+            // Those who are not among them may still be meant.
+            Some(odd) => {
+                enrollments.into_iter().for_each(|enrollment| out.upsert(enrollment));
+                out.push(odd);
+            }
+        }
     })
 }
 
@@ -180,10 +188,10 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
             out.upsert(course);
         }
         let enrollments = section::enrollments(&section, &class);
+        let odd = odd_members(&section, &class.sourced_id, out.location());
         out.upsert(class);
-        for enrollment in enrollments {
-            out.upsert(enrollment);
-        }
+        enrollments.into_iter().for_each(|enrollment| out.upsert(enrollment));
+        odd.into_iter().for_each(|odd| out.push(odd));
     };
     each_with(Kind::Classes, objects, map, |object, id| {
         let members = serde_json::from_str::<wire::Members>(object.raw.get()).unwrap_or_default();
@@ -208,14 +216,23 @@ fn missing_with(
     (what, of): (&str, Option<&SourcedId>),
 ) -> Reject {
     let message = format!("the {what} of which it is part was refused; correct that, and it is taken again");
-    Reject {
-        kind,
-        sourced_id,
+    let record = of.map(|of| json!({ what: of.as_str() }));
+    let (location, findings) = (object.location.clone(), vec![Finding::whole(Code::RefRejected, message)]);
+    Reject { kind, sourced_id, is_part: false, location, findings, record }
+}
+
+/// The refusal of the enrollments of a section's members that are no ids.
+fn odd_members(section: &wire::Section, id: &SourcedId, location: &Location) -> Option<Item> {
+    let finding = section::odd_members(&section.teacher, &section.teachers, &section.students)?;
+    Some(Item::Reject(Reject {
+        kind: Kind::Enrollments,
+        // It could be any of them: none is taken for absent (R5).
+        sourced_id: None,
         is_part: false,
-        location: object.location.clone(),
-        findings: vec![Finding::whole(Code::RefRejected, message)],
-        record: of.map(|of| json!({ what: of.as_str() })),
-    }
+        location: location.clone(),
+        findings: vec![finding],
+        record: Some(json!({ "section": id.as_str() })),
+    }))
 }
 
 /// What users tell of each other.

@@ -317,6 +317,48 @@ async fn r5_what_is_derived_of_a_refused_object_is_refused_with_it() {
 }
 
 #[tokio::test]
+async fn r5_a_member_that_is_no_id_is_not_absent() {
+    let homeroom = "58da8c6a894273be68000002";
+    let student = "58da8c63d7dc0ca068000001";
+    for odd in [json!({"id": student}), json!([student]), json!(null), json!("")] {
+        let member = |section: &mut Value| section["students"] = json!(["58da8c63d7dc0ca068000002", odd]);
+        assert_eq!(refused("sections", homeroom, member).await, ["field.invalid enrollments ?"], "{odd}");
+    }
+    let teacher = |section: &mut Value| (section["teacher"], section["teachers"]) = (json!({"id": "1"}), json!([]));
+    assert_eq!(refused("sections", homeroom, teacher).await, ["field.invalid enrollments ?"]);
+    // Nor if the section is refused for something else.
+    let both = |section: &mut Value| (section["students"], section["school"]) = (json!([student, {}]), json!(null));
+    insta::assert_snapshot!(refused("sections", homeroom, both).await.join("\n"), @"
+    ref.rejected enrollments ?
+    ref.rejected courses 58da8c6a894273be68000002:course
+    field.missing classes 58da8c6a894273be68000002
+    ");
+    // Nor if an event tells of it: those who are read come, and nobody goes.
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut section = clever.get("sections", homeroom);
+    section["students"] = json!([student, {"id": "58da8c63d7dc0ca068000002"}]);
+    clever.change("sections.updated", &section, None);
+    let pulled = clever.pull_after(&first).await;
+    assert!(!pulled.is_full());
+    insta::assert_snapshot!(pulled.outline(), @"
+    upsert orgs 58da8a43cc70ab00017a0001
+    upsert courses 58da8c6a894273be68000002:course
+    upsert classes 58da8c6a894273be68000002
+    upsert enrollments 58da8c6a894273be68000002:5faac8b7bc447500a10a0002:teacher
+    upsert enrollments 58da8c6a894273be68000002:58da8c63d7dc0ca068000001:student
+    reject enrollments
+    ");
+    let told = pulled.items.iter().find_map(|item| match item {
+        Item::Reject(reject) => Some((reject.findings[0].message.clone(), reject.record.clone())),
+        _ => None,
+    });
+    let (message, record) = told.unwrap();
+    assert!(message.starts_with("members of the section that are no ids: 1;"), "{message}");
+    assert_eq!(record, Some(json!({"section": homeroom})));
+}
+
+#[tokio::test]
 async fn a_nul_costs_one_object_and_is_not_quoted() {
     let with_nul = |user: &mut Value| user["name"]["first"] = json!("A\0da");
     insta::assert_snapshot!(refused("users", "58da8c63d7dc0ca068000001", with_nul).await.join("\n"), @"

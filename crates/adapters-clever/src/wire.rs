@@ -263,6 +263,14 @@ pub(crate) struct User {
     pub(crate) roles: Roles,
 }
 
+/// Whose contact a user is, whatever else is wrong with them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Contacting {
+    pub(crate) id: Str,
+    pub(crate) roles: Roles,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Name {

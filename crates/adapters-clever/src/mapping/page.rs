@@ -249,11 +249,20 @@ pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
             let contact = &person.user.sourced_id;
             links.is_one_missing |= user::students_of(role, contact).any(|student| !contacts.has(&student, contact));
         }
-        // Contacts speak for themselves and for their students; nobody else does.
-        if context.contacts.is_none() && user.roles.student.is_some() {
-            out.upsert_without_agents(person.user);
-        } else {
-            out.upsert(person.user);
+        match &context.contacts {
+            _ if user.roles.student.is_none() => out.upsert(person.user),
+            Some(contacts) if contacts.are_all => out.upsert(person.user),
+            // Contacts speak for themselves and for their students; nobody else does.
+            None => out.upsert_without_agents(person.user),
+            // Who is no contact any more cannot be told. Those who are known are.
+            Some(contacts) => {
+                let student = person.user.sourced_id.clone();
+                out.upsert_without_agents(person.user);
+                for contact in contacts.of(&student) {
+                    let (user, agent, location) = (student.clone(), contact.clone(), out.location().clone());
+                    out.push(Item::Owned(OwnedChange::Agent { user, agent, location }));
+                }
+            }
         }
         if let Some(demographics) = person.demographics {
             out.upsert(demographics);
@@ -275,14 +284,30 @@ fn may_be_student(raw: &RawValue) -> bool {
     roles.is_none_or(|roles| roles.contains_key("student"))
 }
 
-/// Who is a contact of which student, and nothing else.
-pub(crate) fn contacts(objects: &[Object]) -> Mapped<Vec<(SourcedId, SourcedId)>> {
-    let mut mapped = each(Kind::Users, objects, |user: wire::User, _, pairs: &mut Vec<_>| {
-        if let (Some(contact), Some(role)) = (user.id.id(), &user.roles.contact) {
-            pairs.extend(user::students_of(role, &contact).map(|student| (student, contact.clone())));
+/// Who is a contact of which student.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    pub(crate) pairs: Vec<(SourcedId, SourcedId)>,
+    /// Of some user it cannot be told whose contact they are.
+    pub(crate) is_one_untold: bool,
+}
+
+/// Who is a contact of which student, and nothing else. What is wrong with a user is said where all users are read; whoever
+/// is refused there stays whose contact they are (R5).
+pub(crate) fn contacts(objects: &[Object]) -> Mapped<Pairs> {
+    let mut mapped = Mapped::<Pairs>::default();
+    for Object { raw, .. } in objects {
+        mapped.ids.extend(id_of(raw).map(|id| short(id.as_str())));
+        let user = serde_json::from_str::<wire::Contacting>(raw.get()).ok();
+        let Pairs { pairs, is_one_untold } = &mut mapped.facts;
+        match user.and_then(|user| Some((user.id.id()?, user.roles.contact))) {
+            Some((_, None)) => {}
+            Some((contact, Some(role))) => {
+                *is_one_untold |= user::has_untold_student(&role);
+                pairs.extend(user::students_of(&role, &contact).map(|student| (student, contact.clone())));
+            }
+            None => *is_one_untold = true,
         }
-    });
-    // What is wrong with a user is said once, where all users are read.
-    mapped.items.clear();
+    }
     mapped
 }

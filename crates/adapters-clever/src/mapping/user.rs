@@ -222,6 +222,11 @@ pub(crate) fn students_of(contact: &Contact, own: &SourcedId) -> impl Iterator<I
         .filter(move |student| student != own)
 }
 
+/// Whether a contact is there for somebody of whom it cannot be told who they are.
+pub(crate) fn has_untold_student(contact: &Contact) -> bool {
+    linked(&contact.student_relationships).any(|relationship| relationship.student.id().is_none())
+}
+
 fn linked(relationships: &[Relationship]) -> impl Iterator<Item = &Relationship> {
     relationships.iter().filter(|relationship| relationship.relationship.as_deref() != Some("Self"))
 }

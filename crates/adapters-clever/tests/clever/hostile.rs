@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rollcall_domain::ports::{Item, PullRequest, SourceFailure};
+use rollcall_domain::Record;
+use rollcall_domain::ports::{Item, OwnedChange, PullRequest, SourceFailure, UserHalf};
 use rollcall_domain::sync::Totals;
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -389,4 +390,50 @@ async fn r5_a_contact_who_cannot_be_read_stays_a_contact() {
     upsert orgs 58da8a43cc70ab00017a0001
     reject users
     ");
+}
+
+#[tokio::test]
+async fn r5_a_full_pull_takes_no_contact_away_whom_it_cannot_read() {
+    // The contacts of the student, and whether they are all.
+    async fn agents(spoil: impl FnOnce(&mut Value)) -> (Vec<String>, UserHalf) {
+        let clever = Clever::fixture().await;
+        {
+            let mut behaviour = clever.behaviour.lock().unwrap();
+            let users = behaviour.data.get_mut("users").unwrap();
+            spoil(users.iter_mut().find(|user| user["id"] == "5faac8b9bc447500a10a0011").unwrap());
+        }
+        let pulled = clever.pull().await;
+        let student = "58da8c63d7dc0ca068000001";
+        let half = pulled.items.iter().find_map(|item| match item {
+            Item::Upsert(upsert) if upsert.record().sourced_id().as_str() == student => Some(upsert.half),
+            _ => None,
+        });
+        let mut agents: Vec<_> = pulled
+            .items
+            .iter()
+            .flat_map(|item| match item {
+                Item::Upsert(upsert) if upsert.half == UserHalf::Whole => match upsert.record() {
+                    Record::Users(user) if user.sourced_id.as_str() == student => user.agents.clone(),
+                    _ => Vec::new(),
+                },
+                Item::Owned(OwnedChange::Agent { user, agent, .. }) if user.as_str() == student => vec![agent.clone()],
+                _ => Vec::new(),
+            })
+            .map(|agent| agent.to_string())
+            .collect();
+        agents.sort();
+        (agents, half.unwrap())
+    }
+    let both = vec!["5faac8b9bc447500a10a0011".to_owned(), "5faac8b9bc447500a10a0012".to_owned()];
+    let other = vec!["5faac8b9bc447500a10a0012".to_owned()];
+    assert_eq!(agents(|_| ()).await, (both.clone(), UserHalf::Whole));
+    // Whose contact they are can be told all the same.
+    assert_eq!(agents(|contact| contact["name"] = json!("Ada")).await, (both.clone(), UserHalf::Whole));
+    assert_eq!(agents(|contact| contact["email"] = json!("a\0b")).await, (both.clone(), UserHalf::Whole));
+    // It cannot.
+    let odd_list = |contact: &mut Value| contact["roles"]["contact"]["student_relationships"] = json!(["?"]);
+    assert_eq!(agents(odd_list).await, (other.clone(), UserHalf::WithoutAgents));
+    let odd_student =
+        |contact: &mut Value| contact["roles"]["contact"]["student_relationships"][1]["student"] = json!({"id": "?"});
+    assert_eq!(agents(odd_student).await, (other, UserHalf::WithoutAgents));
 }

@@ -249,6 +249,21 @@ async fn a_last_page_that_is_empty_is_an_end() {
 }
 
 #[tokio::test]
+async fn r6_a_list_of_ever_more_empty_pages_is_not_read_for_ever() {
+    for (end, data) in [(3, json!([])), (usize::MAX, json!([])), (usize::MAX, json!([{"data": {"name": "No id"}}]))] {
+        let answer = move |page| {
+            let links = if page < end {
+                json!([{"rel": "next", "uri": format!("/v3.1/courses?starting_after=x{page}")}])
+            } else {
+                json!([])
+            };
+            Some(ResponseTemplate::new(200).set_body_json(json!({"data": data, "links": links})))
+        };
+        assert_eq!(code_if("courses", answer).await, if end == 3 { "none" } else { "page.repeated" });
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_no_district_or_of_several_is_refused() {
     for districts in
         [json!([]), json!([{"data": {"id": "1"}}, {"data": {"id": "2"}}]), json!([{"data": {"name": "No id"}}])]

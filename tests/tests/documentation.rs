@@ -37,11 +37,18 @@ fn the_guide_for_vendors_quotes_the_code_to_the_letter() {
         }
     }
     let guide = page("docs/adding-a-vendor.md");
-    let quotes: Vec<_> =
-        guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).map(|quote| lines(quote.trim_end())).collect();
+    let quotes: Vec<_> = guide
+        .split("```rust\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(|quote| lines(quote.trim_end()))
+        .collect();
     assert!(quotes.len() > 5, "the guide shows no code any more");
     for quote in quotes {
-        assert!(sources.iter().any(|source| source.contains(&quote)), "neither the example nor the wiring has:\n{quote}");
+        assert!(
+            sources.iter().any(|source| source.contains(&quote)),
+            "neither the example nor the wiring has:\n{quote}"
+        );
     }
 }
 

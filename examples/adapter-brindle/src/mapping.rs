@@ -24,7 +24,7 @@ pub(crate) struct Mapped {
 pub(crate) fn items<W: DeserializeOwned>(
     kind: Kind,
     derived: Option<Kind>,
-    object: Value,
+    object: &Value,
     location: &Location,
     map: impl FnOnce(&W) -> Result<Mapped, Finding>,
 ) -> Vec<Item> {
@@ -38,7 +38,7 @@ pub(crate) fn items<W: DeserializeOwned>(
         let (location, record) = (location.clone(), Some(object.clone()));
         Item::Reject(Reject { kind, sourced_id, is_part: false, location, findings: vec![finding], record })
     };
-    match W::deserialize(&object).map_err(unreadable).and_then(|object| map(&object)) {
+    match W::deserialize(object).map_err(unreadable).and_then(|object| map(&object)) {
         Ok(Mapped { records, missing, warnings }) => {
             let mut scratch = Encoder::default();
             let upserts = records

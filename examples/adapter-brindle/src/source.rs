@@ -60,7 +60,7 @@ impl BrindleSource {
             next = following;
             let mut batch = Vec::new();
             for object in page.items {
-                batch.extend(mapping::items(kind, derived, object, &Location::index(&place, received), map));
+                batch.extend(mapping::items(kind, derived, &object, &Location::index(&place, received), map));
                 received += 1;
             }
             sink.push(batch).await?;

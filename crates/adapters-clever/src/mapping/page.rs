@@ -172,7 +172,9 @@ pub(crate) fn changed_sections(context: &Context, objects: &[Object]) -> Mapped<
             None => out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location })),
             // Those who are not among them may still be meant.
             Some(odd) => {
-                enrollments.into_iter().for_each(|enrollment| out.upsert(enrollment));
+                for enrollment in enrollments {
+                    out.upsert(enrollment);
+                }
                 out.push(odd);
             }
         }
@@ -190,8 +192,12 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
         let enrollments = section::enrollments(&section, &class);
         let odd = odd_members(&section, &class.sourced_id, out.location());
         out.upsert(class);
-        enrollments.into_iter().for_each(|enrollment| out.upsert(enrollment));
-        odd.into_iter().for_each(|odd| out.push(odd));
+        for enrollment in enrollments {
+            out.upsert(enrollment);
+        }
+        if let Some(odd) = odd {
+            out.push(odd);
+        }
     };
     each_with(Kind::Classes, objects, map, |object, id| {
         let members = serde_json::from_str::<wire::Members>(object.raw.get()).unwrap_or_default();

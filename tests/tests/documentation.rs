@@ -22,9 +22,9 @@ fn lines(text: &str) -> String {
 }
 
 #[test]
-fn the_guide_for_vendors_quotes_its_example_to_the_letter() {
+fn the_guide_for_vendors_quotes_the_code_to_the_letter() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/adapter-brindle");
-    let mut sources = Vec::new();
+    let mut sources = vec![lines(&page("crates/app/src/wiring.rs"))];
     let mut folders = vec![example.join("src"), example.join("tests")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -37,11 +37,18 @@ fn the_guide_for_vendors_quotes_its_example_to_the_letter() {
         }
     }
     let guide = page("docs/adding-a-vendor.md");
-    let quotes: Vec<_> =
-        guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("\n```").next()).map(lines).collect();
+    let quotes: Vec<_> = guide
+        .split("```rust\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(|quote| lines(quote.trim_end()))
+        .collect();
     assert!(quotes.len() > 5, "the guide shows no code any more");
     for quote in quotes {
-        assert!(sources.iter().any(|source| source.contains(&quote)), "no file of the example has:\n{quote}");
+        assert!(
+            sources.iter().any(|source| source.contains(&quote)),
+            "neither the example nor the wiring has:\n{quote}"
+        );
     }
 }
 

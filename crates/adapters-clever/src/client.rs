@@ -16,6 +16,10 @@ use crate::wire::{Identified, Page, Roles, Single, User};
 /// Asks a list to say how many objects it has. Links keep it, so that every page says so.
 pub(crate) const COUNTED: (&str, &str) = ("count", "true");
 
+/// How many pages in a row may link to a next one and bring no object with an id. One that is empty is legal; a list that has
+/// ever more of them has no end.
+const MAX_EMPTY: u32 = 3;
+
 /// A session with Clever's API.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -173,6 +177,8 @@ pub(crate) struct Collection<'c> {
     place: Arc<str>,
     next: Option<Ahead>,
     received: u64,
+    /// How many of the last pages brought no object with an id.
+    empty: u32,
     seen: HashSet<u64>,
     /// Objects without an id.
     nameless: u64,
@@ -185,7 +191,7 @@ impl<'c> Collection<'c> {
         let first = client.list(path, query);
         let place = RedactedUrl::new(&client.session.url(path, &[])).to_string().into();
         let next = Some(client.ahead(first.clone()));
-        Self { client, first, place, next, received: 0, seen: HashSet::new(), nameless: 0, announced: None }
+        Self { client, first, place, next, received: 0, empty: 0, seen: HashSet::new(), nameless: 0, announced: None }
     }
 
     /// The next page, mapped; nothing once there are no more.
@@ -212,6 +218,10 @@ impl<'c> Collection<'c> {
                 map(&objects.into_iter().zip(first..).map(place_of).collect::<Vec<_>>())
             })
             .await?;
+            self.empty = if mapped.ids.is_empty() { self.empty + 1 } else { 0 };
+            if self.empty > MAX_EMPTY && self.next.is_some() {
+                return Err(CleverError::Endless { url: RedactedUrl::new(&url), pages: self.empty });
+            }
             let is_repeated = !mapped.ids.is_empty() && mapped.ids.iter().all(|id| self.seen.contains(id));
             if !is_repeated {
                 self.received += count;

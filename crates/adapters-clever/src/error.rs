@@ -66,6 +66,16 @@ pub enum CleverError {
         /// What was asked for.
         url: RedactedUrl,
     },
+    /// Page after page brings nothing and links to a next one.
+    #[error(
+        "{url} is the last of {pages} pages in a row that bring nothing, and links to a next one; the end cannot be told"
+    )]
+    Endless {
+        /// What was asked for.
+        url: RedactedUrl,
+        /// How many pages.
+        pages: u32,
+    },
     /// A page that does not go as far as its own link to the next one says.
     #[error(
         "{url} does not end with the record after which the next page begins: records are missing, or others than those"
@@ -132,7 +142,7 @@ impl CleverError {
             Self::LoginOnly { .. } => "scopes.insufficient",
             Self::OtherDistrict { .. } | Self::NoDistrict { .. } => "district.other",
             Self::District { .. } => "district.not_ready",
-            Self::Repeated { .. } => "page.repeated",
+            Self::Repeated { .. } | Self::Endless { .. } => "page.repeated",
             Self::Gap { .. } => "page.gap",
             Self::Moved { .. } => "source.moving",
             Self::Short { .. } => "pull.short",
@@ -154,6 +164,7 @@ impl CleverError {
             // Clever or the district mends these, and nobody has to tell us.
             Self::District { .. }
             | Self::Repeated { .. }
+            | Self::Endless { .. }
             | Self::Gap { .. }
             | Self::Moved { .. }
             | Self::Short { .. }

@@ -145,8 +145,8 @@ impl Pull<'_> {
         self.read("schools", &context, page::schools, &mut filled).await?;
 
         // A student's record names the contacts, which only they state. Who they are has to be known before the students.
-        let pairs = self.contacts(contacts).await?;
-        let context = Context { contacts: Some(Arc::new(Contacts::new(pairs))), ..context };
+        let contacts = self.contacts(contacts).await?;
+        let context = Context { contacts: Some(Arc::new(contacts)), ..context };
         let links: page::Links = self.read("users", &context, page::users, &mut filled).await?;
         if links.is_one_missing {
             let what = "a contact names a student who was read without that contact".to_owned();
@@ -232,13 +232,13 @@ impl Pull<'_> {
     }
 
     /// Who is a contact of which student, by the users that a query means.
-    async fn contacts(&mut self, query: &[(&str, &str)]) -> Result<Vec<(SourcedId, SourcedId)>, CleverError> {
+    async fn contacts(&mut self, query: &[(&str, &str)]) -> Result<Contacts, CleverError> {
         let mut list = Collection::new(self.client, "users", &[query, &[COUNTED]].concat());
-        let mut pairs = Vec::new();
+        let mut pairs = page::Pairs::default();
         while let Some(page) = list.next(page::contacts).await? {
-            pairs.extend(page.facts);
+            pairs.gather(page.facts);
         }
-        Ok(pairs)
+        Ok(Contacts::new(pairs))
     }
 
     async fn terms(&mut self) -> Result<Vec<Placed>, CleverError> {
@@ -495,6 +495,13 @@ impl Gather for page::Links {
     }
 }
 
+impl Gather for page::Pairs {
+    fn gather(&mut self, other: Self) {
+        self.pairs.extend(other.pairs);
+        self.is_one_untold |= other.is_one_untold;
+    }
+}
+
 impl Gather for section::Facts {
     fn gather(&mut self, other: Self) {
         self.merge(other);
@@ -531,15 +538,19 @@ fn links(users: &BTreeMap<SourcedId, Change>, before: &HashMap<SourcedId, BTreeS
     let mut links = Vec::new();
     for (contact, change) in users {
         let was = before.get(contact);
-        let mut is = BTreeSet::new();
+        let (mut is, mut are_all) = (BTreeSet::new(), true);
         if !change.is_deleted {
             // One who cannot be read is refused, and stays whose contact they are (R5).
             let Some(roles) = change.object.roles() else { continue };
             is.extend(roles.contact.iter().flat_map(|role| user::students_of(role, contact)));
+            are_all = !roles.contact.as_deref().is_some_and(user::has_untold_student);
         }
         let location = || change.object.location.clone();
-        let gone = was.into_iter().flatten().filter(|student| !is.contains(*student)).map(|student| {
-            OwnedChange::AgentGone { user: student.clone(), agent: contact.clone(), location: location() }
+        let was = was.into_iter().flatten().filter(|_| are_all);
+        let gone = was.filter(|student| !is.contains(*student)).map(|student| OwnedChange::AgentGone {
+            user: student.clone(),
+            agent: contact.clone(),
+            location: location(),
         });
         links.extend(gone.map(Item::Owned));
         let there = is.iter().map(|student| OwnedChange::Agent {

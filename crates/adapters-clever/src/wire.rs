@@ -236,7 +236,7 @@ pub(crate) struct Section {
     pub(crate) subject: Str,
     pub(crate) course: Str,
     pub(crate) term_id: Str,
-    pub(crate) teacher: Str,
+    pub(crate) teacher: LoneId,
     pub(crate) teachers: Ids,
     pub(crate) students: Ids,
     pub(crate) ext: Ext,
@@ -248,7 +248,7 @@ pub(crate) struct Section {
 pub(crate) struct Members {
     pub(crate) id: Str,
     pub(crate) course: Str,
-    pub(crate) teacher: Str,
+    pub(crate) teacher: LoneId,
     pub(crate) teachers: Ids,
     pub(crate) students: Ids,
 }
@@ -260,6 +260,14 @@ pub(crate) struct User {
     pub(crate) email: Str,
     #[serde(deserialize_with = "or_default")]
     pub(crate) name: Name,
+    pub(crate) roles: Roles,
+}
+
+/// Whose contact a user is, whatever else is wrong with them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Contacting {
+    pub(crate) id: Str,
     pub(crate) roles: Roles,
 }
 
@@ -513,12 +521,39 @@ where
 
 /// A list of ids, which may be missing.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ids(pub(crate) Vec<SourcedId>);
+pub(crate) struct Ids {
+    pub(crate) ids: Vec<SourcedId>,
+    /// How many of its entries are no ids. Somebody was meant by each, and nobody knows who.
+    pub(crate) odd: usize,
+}
 
 impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ids: Vec<Str> = or_default(deserializer)?;
-        Ok(Self(ids.into_iter().filter_map(|id| id.id()).collect()))
+        let entries: Vec<Str> = or_default(deserializer)?;
+        let ids: Vec<_> = entries.iter().filter_map(Str::id).collect();
+        Ok(Self { odd: entries.len() - ids.len(), ids })
+    }
+}
+
+/// An id that stands alone, which may be missing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LoneId {
+    text: Str,
+    /// Something is there, and it is no id.
+    pub(crate) is_odd: bool,
+}
+
+impl LoneId {
+    pub(crate) fn id(&self) -> Option<SourcedId> {
+        self.text.id()
+    }
+}
+
+impl<'de> Deserialize<'de> for LoneId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let is_odd = value.is_array() || value.is_object();
+        Ok(Self { text: Str::deserialize(value).map_err(Error::custom)?, is_odd })
     }
 }
 

@@ -13,8 +13,13 @@ pub enum Severity {
     Warning,
 }
 
+/// How many bytes an id may have. The standard allows 255 characters, which is 1,020 bytes at most, and no source is known to
+/// come near them; what is much longer is no id, and an index of a database does not take it.
+const MAX_ID_BYTES: usize = 1_020;
+
 /// Holds a record against the rules that need no other record, and calls `found` for each that it breaks.
 pub fn validate(record: &Record, mut found: impl FnMut(Severity, Finding)) {
+    id_rules(record, &mut found);
     match record {
         Record::Orgs(org) => org_rules(org, &mut found),
         Record::AcademicSessions(session) => session_rules(session, &mut found),
@@ -23,6 +28,30 @@ pub fn validate(record: &Record, mut found: impl FnMut(Severity, Finding)) {
         Record::Users(user) => user_rules(user, &mut found),
         Record::Enrollments(enrollment) => enrollment_rules(enrollment, &mut found),
         Record::Demographics(_) => {}
+    }
+}
+
+fn id_rules(record: &Record, found: &mut impl FnMut(Severity, Finding)) {
+    let mut hold = |field: &str, id: &str| {
+        if id.len() > MAX_ID_BYTES {
+            let message =
+                format!("the id is {} bytes long, and none may have more than {MAX_ID_BYTES}; correct it", id.len());
+            found(Severity::Error, Finding::on(Code::FieldInvalid, field, message));
+        }
+    };
+    hold("sourcedId", record.sourced_id().as_str());
+    let external_ids = match record {
+        Record::Orgs(org) => &org.external_ids,
+        Record::AcademicSessions(session) => &session.external_ids,
+        Record::Courses(course) => &course.external_ids,
+        Record::Classes(class) => &class.external_ids,
+        Record::Users(user) => &user.external_ids,
+        Record::Enrollments(enrollment) => &enrollment.external_ids,
+        Record::Demographics(demographics) => &demographics.external_ids,
+    };
+    for id in external_ids {
+        hold("externalIds", &id.scheme);
+        hold("externalIds", &id.value);
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
+use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{
     Coverage, DeleteReason, EmptySnapshot, Hold, Item, OwnedChange, PullSummary, Repeats, RoleChange, RunMode,
     RunStatus,
@@ -158,6 +159,23 @@ async fn r5_a_reject_without_an_id_withholds_deletions_by_absence_of_its_kind() 
     assert!(store.is_live(Kind::Users, "ben"));
     assert!(!store.is_live(Kind::Enrollments, "e-ben"), "other kinds are not affected");
     assert!(codes(&report).contains(&Code::DeletionsWithheld));
+}
+
+#[tokio::test]
+async fn r5_an_id_that_no_index_takes_costs_its_record_and_not_the_run() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut items = upserts(roster());
+    let longest = "\u{10348}".repeat(255);
+    let mut known = user("known");
+    known.external_ids.push(ExternalId { scheme: "sis".into(), value: "9".repeat(1_021).into() });
+    items.extend([user(&longest), user(&format!("{longest}x")), known].map(upsert));
+    let report = sync_with(&store, &Script::new(Coverage::Snapshot, items), &mass()).await;
+    assert_eq!(report.status, RunStatus::Succeeded);
+    assert_eq!((report.counts[Kind::Users].rejected, report.counts[Kind::Users].created), (2, 1));
+    assert!(store.is_live(Kind::Users, &longest));
+    assert!(store.rejects().iter().all(|reject| reject.findings[0].code == Code::FieldInvalid));
+    assert!(!codes(&report).contains(&Code::DeletionsWithheld), "whose record it is can be told");
 }
 
 #[tokio::test]

@@ -13,14 +13,18 @@ use crate::wire::{Group, Person, School};
 #[derive(Debug, Default)]
 pub(crate) struct Mapped {
     pub(crate) records: Vec<Record>,
+    /// What would have been made of it and could not, each with the reason.
+    pub(crate) missing: Vec<(Kind, Finding)>,
     /// It is accepted and should be known.
     pub(crate) warnings: Vec<Finding>,
 }
 
-/// Maps one object. One that cannot be mapped is refused, and no other with it.
+/// Maps one object. One that cannot be mapped is refused, and no other with it but what would have been made of it, which is
+/// `derived`.
 pub(crate) fn items<W: DeserializeOwned>(
     kind: Kind,
-    object: Value,
+    derived: Option<Kind>,
+    object: &Value,
     location: &Location,
     map: impl FnOnce(&W) -> Result<Mapped, Finding>,
 ) -> Vec<Item> {
@@ -28,26 +32,30 @@ pub(crate) fn items<W: DeserializeOwned>(
     // What the reader says of a value can quote it.
     let unreadable =
         |_| Finding::whole(Code::FieldInvalid, "a field of the object is of a form that is not documented");
-    match W::deserialize(&object).map_err(unreadable).and_then(|object| map(&object)) {
-        Ok(Mapped { records, warnings }) => {
+    // A refused record is not an absent one. Without an id it could be any of its kind, and none of them is deleted then for
+    // not having come.
+    let refused = |kind, sourced_id, finding| {
+        let (location, record) = (location.clone(), Some(object.clone()));
+        Item::Reject(Reject { kind, sourced_id, is_part: false, location, findings: vec![finding], record })
+    };
+    match W::deserialize(object).map_err(unreadable).and_then(|object| map(&object)) {
+        Ok(Mapped { records, missing, warnings }) => {
             let mut scratch = Encoder::default();
             let upserts = records
                 .into_iter()
                 .map(|record| Item::Upsert(Upsert::new(record, None, location.clone(), &mut scratch)));
+            let missing = missing.into_iter().map(|(kind, finding)| refused(kind, None, finding));
             let warnings = warnings.into_iter().map(|finding| {
                 let (sourced_id, location) = (sourced_id.clone(), location.clone());
                 Item::Warning(Warning { kind: Some(kind), sourced_id, location, finding })
             });
-            upserts.chain(warnings).collect()
+            upserts.chain(missing).chain(warnings).collect()
         }
-        Err(finding) => vec![Item::Reject(Reject {
-            kind,
-            sourced_id,
-            is_part: false,
-            location: location.clone(),
-            findings: vec![finding],
-            record: Some(object),
-        })],
+        Err(finding) => {
+            let with_it =
+                |kind| refused(kind, None, Finding::whole(Code::RefRejected, "what it is part of was refused"));
+            std::iter::once(refused(kind, sourced_id.clone(), finding)).chain(derived.map(with_it)).collect()
+        }
     }
 }
 
@@ -111,7 +119,7 @@ pub(crate) fn person(person: &Person) -> Result<Mapped, Finding> {
         }],
         metadata: Metadata::new(),
     };
-    Ok(Mapped { records: vec![user.into()], warnings })
+    Ok(Mapped { records: vec![user.into()], warnings, ..Mapped::default() })
 }
 
 /// A group is a class, and its leader and members are the enrollments that Brindle does not have as such.
@@ -132,22 +140,25 @@ pub(crate) fn group(group: &Group) -> Result<Mapped, Finding> {
         external_ids: Vec::new(),
         metadata: Metadata::new(),
     };
-    let mut enrollments = Vec::new();
-    if let Some(leader) = &group.leader {
-        enrollments.push(enrollment(&class, leader, EnrollmentRole::Teacher)?);
+    let leader = group.leader.iter().map(|leader| ("leader", leader, EnrollmentRole::Teacher));
+    let members = group.members.iter().map(|member| ("members", member, EnrollmentRole::Student));
+    let mut mapped = Mapped::default();
+    for (field, person, role) in leader.chain(members) {
+        match enrollment(&class, field, person, role) {
+            Ok(enrollment) => mapped.records.push(enrollment.into()),
+            // It costs neither the class nor the others in it.
+            Err(finding) => mapped.missing.push((Kind::Enrollments, finding)),
+        }
     }
-    for member in &group.members {
-        enrollments.push(enrollment(&class, member, EnrollmentRole::Student)?);
-    }
-    let records = std::iter::once(Record::from(class)).chain(enrollments.into_iter().map(Record::from));
-    Ok(Mapped { records: records.collect(), ..Mapped::default() })
+    mapped.records.insert(0, class.into());
+    Ok(mapped)
 }
 
-fn enrollment(class: &Class, user: &str, role: EnrollmentRole) -> Result<Enrollment, Finding> {
-    let user = id("members", user)?;
+fn enrollment(class: &Class, field: &str, user: &Value, role: EnrollmentRole) -> Result<Enrollment, Finding> {
+    let user = id(field, user.as_str().unwrap_or_default())?;
     Ok(Enrollment {
         // The same at every pull: an id that is made up anew would be another enrollment.
-        sourced_id: id("members", &format!("{}:{user}:{role}", class.sourced_id))?,
+        sourced_id: id(field, &format!("{}:{user}:{role}", class.sourced_id))?,
         class: class.sourced_id.clone(),
         school: Some(class.school.clone()),
         user,
@@ -161,7 +172,7 @@ fn enrollment(class: &Class, user: &str, role: EnrollmentRole) -> Result<Enrollm
 }
 
 fn id(field: &str, id: &str) -> Result<SourcedId, Finding> {
-    SourcedId::new(id).map_err(|_| Finding::on(Code::FieldMissing, field, "the id is missing or blank"))
+    SourcedId::new(id).map_err(|_| Finding::on(Code::FieldMissing, field, "the id is missing, blank or no text"))
 }
 
 /// A blank text is none.

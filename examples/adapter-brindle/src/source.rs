@@ -9,8 +9,7 @@ use rollcall_domain::ports::{
     BatchSink, Capabilities, CheckReport, Clock, Coverage, Cursor, EmptySnapshot, PullRequest, PullSummary, Repeats,
     RosterSource, ScopeDigest, SourceDescription, SourceError,
 };
-use rollcall_domain::{Finding, Fingerprint, Kind, Location};
-use secrecy::ExposeSecret;
+use rollcall_domain::{Finding, Kind, Location};
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -47,7 +46,7 @@ impl BrindleSource {
     async fn read<W: DeserializeOwned>(
         &self,
         list: &str,
-        kind: Kind,
+        (kind, derived): (Kind, Option<Kind>),
         map: fn(&W) -> Result<Mapped, Finding>,
         summary: &mut PullSummary,
         sink: &mut dyn BatchSink,
@@ -61,7 +60,7 @@ impl BrindleSource {
             next = following;
             let mut batch = Vec::new();
             for object in page.items {
-                batch.extend(mapping::items(kind, object, &Location::index(&place, received), map));
+                batch.extend(mapping::items(kind, derived, &object, &Location::index(&place, received), map));
                 received += 1;
             }
             sink.push(batch).await?;
@@ -72,6 +71,9 @@ impl BrindleSource {
             }
         }
         summary.coverage[kind] = Coverage::Snapshot;
+        if let Some(derived) = derived {
+            summary.coverage[derived] = Coverage::Snapshot;
+        }
         Ok(())
     }
 
@@ -80,11 +82,11 @@ impl BrindleSource {
         let began = self.clock.now();
         let cursor = serde_json::json!({ "v": "1", "read": began.to_string() });
         let mut summary = PullSummary { cursor: Some(Cursor(cursor.to_string())), ..PullSummary::default() };
-        self.read("schools", Kind::Orgs, mapping::school, &mut summary, &mut *sink).await?;
-        self.read("people", Kind::Users, mapping::person, &mut summary, &mut *sink).await?;
-        self.read("groups", Kind::Classes, mapping::group, &mut summary, &mut *sink).await?;
-        // They came with the groups.
-        summary.coverage[Kind::Enrollments] = Coverage::Snapshot;
+        self.read("schools", (Kind::Orgs, None), mapping::school, &mut summary, &mut *sink).await?;
+        self.read("people", (Kind::Users, None), mapping::person, &mut summary, &mut *sink).await?;
+        // The enrollments come with the groups.
+        let classes = (Kind::Classes, Some(Kind::Enrollments));
+        self.read("groups", classes, mapping::group, &mut summary, &mut *sink).await?;
         Ok(summary)
     }
 }
@@ -92,7 +94,9 @@ impl BrindleSource {
 #[async_trait]
 impl RosterSource for BrindleSource {
     fn describe(&self) -> SourceDescription {
-        let shaping = format!("{} {}", self.config.base_url, self.config.key.expose_secret());
+        // Stored, and compared with that of the next pull. The key itself is no part of it, nor is any hash of it.
+        let shaping = serde_json::json!([self.config.base_url.as_str(), self.config.credential]);
+        let digest = blake3::hash(shaping.to_string().as_bytes()).to_hex();
         SourceDescription {
             kind: KIND,
             capabilities: Capabilities {
@@ -100,7 +104,7 @@ impl RosterSource for BrindleSource {
                 repeats: Repeats::LastWins,
                 empty_snapshot: EmptySnapshot::Fail,
             },
-            scope: ScopeDigest(format!("{KIND}/1:{:032x}", Fingerprint::of(shaping.as_bytes()).0)),
+            scope: ScopeDigest(format!("{KIND}/1:{}", &digest[..32])),
         }
     }
 

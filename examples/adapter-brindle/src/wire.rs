@@ -1,9 +1,10 @@
-//! What Brindle sends, as it sends it. Fields that are not read are not named, and each may be missing.
+//! What Brindle sends, as it sends it. Fields that are not read are not named. What an object cannot be
+//! without, its `id`, is required; so are the `total` and the `items` of a page. Every other field may be missing.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A page of a list. `items` has to be there: an answer without it says nothing about what exists.
+/// A page of a list. An answer without `total` and `items` says nothing about what exists.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     /// How many objects the whole list has.
@@ -36,7 +37,8 @@ pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     pub(crate) school: Option<String>,
-    pub(crate) leader: Option<String>,
+    /// An id, and so is each member. Looked into one by one, so that one odd member spoils no group.
+    pub(crate) leader: Option<Value>,
     #[serde(default)]
-    pub(crate) members: Vec<String>,
+    pub(crate) members: Vec<Value>,
 }

@@ -47,13 +47,15 @@ impl Years {
 pub(crate) struct Contacts {
     /// Student and contact, sorted.
     pairs: Vec<(SourcedId, SourcedId)>,
+    /// No user was there of whom it cannot be told whose contact they are.
+    pub(crate) are_all: bool,
 }
 
 impl Contacts {
-    pub(crate) fn new(mut pairs: Vec<(SourcedId, SourcedId)>) -> Self {
+    pub(crate) fn new(page::Pairs { mut pairs, is_one_untold }: page::Pairs) -> Self {
         pairs.sort_unstable();
         pairs.dedup();
-        Self { pairs }
+        Self { pairs, are_all: !is_one_untold }
     }
 
     /// Whether somebody is a contact of a student.

@@ -166,8 +166,18 @@ pub(crate) fn changed_sections(context: &Context, objects: &[Object]) -> Mapped<
         }
         let enrollments = section::enrollments(&section, &class);
         let (class_id, location) = (class.sourced_id.clone(), out.location().clone());
+        let odd = odd_members(&section, &class_id, &location);
         out.upsert(class);
-        out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location }));
+        match odd {
+            None => out.push(Item::Owned(OwnedChange::Enrollments { class: class_id, enrollments, location })),
+            // Those who are not among them may still be meant.
+            Some(odd) => {
+                for enrollment in enrollments {
+                    out.upsert(enrollment);
+                }
+                out.push(odd);
+            }
+        }
     })
 }
 
@@ -180,9 +190,13 @@ pub(crate) fn sections(context: &Context, objects: &[Object]) -> Mapped<section:
             out.upsert(course);
         }
         let enrollments = section::enrollments(&section, &class);
+        let odd = odd_members(&section, &class.sourced_id, out.location());
         out.upsert(class);
         for enrollment in enrollments {
             out.upsert(enrollment);
+        }
+        if let Some(odd) = odd {
+            out.push(odd);
         }
     };
     each_with(Kind::Classes, objects, map, |object, id| {
@@ -208,14 +222,23 @@ fn missing_with(
     (what, of): (&str, Option<&SourcedId>),
 ) -> Reject {
     let message = format!("the {what} of which it is part was refused; correct that, and it is taken again");
-    Reject {
-        kind,
-        sourced_id,
+    let record = of.map(|of| json!({ what: of.as_str() }));
+    let (location, findings) = (object.location.clone(), vec![Finding::whole(Code::RefRejected, message)]);
+    Reject { kind, sourced_id, is_part: false, location, findings, record }
+}
+
+/// The refusal of the enrollments of a section's members that are no ids.
+fn odd_members(section: &wire::Section, id: &SourcedId, location: &Location) -> Option<Item> {
+    let finding = section::odd_members(&section.teacher, &section.teachers, &section.students)?;
+    Some(Item::Reject(Reject {
+        kind: Kind::Enrollments,
+        // It could be any of them: none is taken for absent (R5).
+        sourced_id: None,
         is_part: false,
-        location: object.location.clone(),
-        findings: vec![Finding::whole(Code::RefRejected, message)],
-        record: of.map(|of| json!({ what: of.as_str() })),
-    }
+        location: location.clone(),
+        findings: vec![finding],
+        record: Some(json!({ "section": id.as_str() })),
+    }))
 }
 
 /// What users tell of each other.
@@ -232,11 +255,20 @@ pub(crate) fn users(context: &Context, objects: &[Object]) -> Mapped<Links> {
             let contact = &person.user.sourced_id;
             links.is_one_missing |= user::students_of(role, contact).any(|student| !contacts.has(&student, contact));
         }
-        // Contacts speak for themselves and for their students; nobody else does.
-        if context.contacts.is_none() && user.roles.student.is_some() {
-            out.upsert_without_agents(person.user);
-        } else {
-            out.upsert(person.user);
+        match &context.contacts {
+            _ if user.roles.student.is_none() => out.upsert(person.user),
+            Some(contacts) if contacts.are_all => out.upsert(person.user),
+            // Contacts speak for themselves and for their students; nobody else does.
+            None => out.upsert_without_agents(person.user),
+            // Who is no contact any more cannot be told. Those who are known are.
+            Some(contacts) => {
+                let student = person.user.sourced_id.clone();
+                out.upsert_without_agents(person.user);
+                for contact in contacts.of(&student) {
+                    let (user, agent, location) = (student.clone(), contact.clone(), out.location().clone());
+                    out.push(Item::Owned(OwnedChange::Agent { user, agent, location }));
+                }
+            }
         }
         if let Some(demographics) = person.demographics {
             out.upsert(demographics);
@@ -258,14 +290,30 @@ fn may_be_student(raw: &RawValue) -> bool {
     roles.is_none_or(|roles| roles.contains_key("student"))
 }
 
-/// Who is a contact of which student, and nothing else.
-pub(crate) fn contacts(objects: &[Object]) -> Mapped<Vec<(SourcedId, SourcedId)>> {
-    let mut mapped = each(Kind::Users, objects, |user: wire::User, _, pairs: &mut Vec<_>| {
-        if let (Some(contact), Some(role)) = (user.id.id(), &user.roles.contact) {
-            pairs.extend(user::students_of(role, &contact).map(|student| (student, contact.clone())));
+/// Who is a contact of which student.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    pub(crate) pairs: Vec<(SourcedId, SourcedId)>,
+    /// Of some user it cannot be told whose contact they are.
+    pub(crate) is_one_untold: bool,
+}
+
+/// Who is a contact of which student, and nothing else. What is wrong with a user is said where all users are read; whoever
+/// is refused there stays whose contact they are (R5).
+pub(crate) fn contacts(objects: &[Object]) -> Mapped<Pairs> {
+    let mut mapped = Mapped::<Pairs>::default();
+    for Object { raw, .. } in objects {
+        mapped.ids.extend(id_of(raw).map(|id| short(id.as_str())));
+        let user = serde_json::from_str::<wire::Contacting>(raw.get()).ok();
+        let Pairs { pairs, is_one_untold } = &mut mapped.facts;
+        match user.and_then(|user| Some((user.id.id()?, user.roles.contact))) {
+            Some((_, None)) => {}
+            Some((contact, Some(role))) => {
+                *is_one_untold |= user::has_untold_student(&role);
+                pairs.extend(user::students_of(&role, &contact).map(|student| (student, contact.clone())));
+            }
+            None => *is_one_untold = true,
         }
-    });
-    // What is wrong with a user is said once, where all users are read.
-    mapped.items.clear();
+    }
     mapped
 }

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use rollcall_domain::entities::{Class, Enrollment, Metadata};
 use rollcall_domain::vocabulary::{ClassType, EnrollmentRole};
-use rollcall_domain::{Code, SourcedId, Text};
+use rollcall_domain::{Code, Finding, SourcedId, Text};
 
 use super::Context;
 use super::course::synthetic_id;
 use super::fields::{Notes, external_ids, put_ext};
 use super::session::default_id;
-use crate::wire::{Members, Section};
+use crate::wire::{Ids, LoneId, Members, Section};
 
 /// The subject of sections in which attendance is taken.
 const HOMEROOM: &str = "homeroom/advisory";
@@ -84,15 +84,15 @@ pub(crate) fn class(section: &Section, context: &Context, notes: &mut Notes) -> 
 /// The enrollments of a section: its teachers, of whom `teacher` is the primary one, and its students.
 pub(crate) fn enrollments(section: &Section, class: &Class) -> Vec<Enrollment> {
     let primary = section.teacher.id();
-    let teachers = primary.iter().chain(&section.teachers.0);
-    let mut enrollments = Vec::with_capacity(section.students.0.len() + section.teachers.0.len() + 1);
+    let teachers = primary.iter().chain(&section.teachers.ids);
+    let mut enrollments = Vec::with_capacity(section.students.ids.len() + section.teachers.ids.len() + 1);
     let mut seen = HashSet::new();
     for teacher in teachers.filter(|teacher| seen.insert(*teacher)) {
         let is_primary = Some(teacher) == primary.as_ref();
         enrollments.extend(enrollment(class, teacher, EnrollmentRole::Teacher, Some(is_primary)));
     }
     let mut seen = HashSet::new();
-    for student in section.students.0.iter().filter(|student| seen.insert(*student)) {
+    for student in section.students.ids.iter().filter(|student| seen.insert(*student)) {
         enrollments.extend(enrollment(class, student, EnrollmentRole::Student, None));
     }
     enrollments
@@ -101,9 +101,10 @@ pub(crate) fn enrollments(section: &Section, class: &Class) -> Vec<Enrollment> {
 /// The ids of the enrollments of a section that was refused; nothing if they cannot be told. There is no section without
 /// students.
 pub(crate) fn enrollment_ids(members: &Members) -> Option<Vec<SourcedId>> {
-    let class = members.id.id().filter(|_| !members.students.0.is_empty())?;
-    let teachers = members.teacher.id().into_iter().chain(members.teachers.0.iter().cloned());
-    let students = members.students.0.iter().cloned();
+    let Members { id, teacher, teachers, students, .. } = members;
+    let class = id.id().filter(|_| !students.ids.is_empty() && odd_members(teacher, teachers, students).is_none())?;
+    let teachers = members.teacher.id().into_iter().chain(members.teachers.ids.iter().cloned());
+    let students = members.students.ids.iter().cloned();
     let all = teachers
         .map(|user| (user, EnrollmentRole::Teacher))
         .chain(students.map(|user| (user, EnrollmentRole::Student)));
@@ -113,6 +114,18 @@ pub(crate) fn enrollment_ids(members: &Members) -> Option<Vec<SourcedId>> {
     ids.retain(|id| !id.as_str().contains('\0'));
     ids.sort_unstable();
     Some(ids)
+}
+
+/// What is to be said of members of a section that are no ids, if there are any: whose enrollments they are cannot be told.
+pub(crate) fn odd_members(teacher: &LoneId, teachers: &Ids, students: &Ids) -> Option<Finding> {
+    let counts = [("teacher", usize::from(teacher.is_odd)), ("teachers", teachers.odd), ("students", students.odd)];
+    let (field, _) = counts.into_iter().find(|(_, odd)| *odd > 0)?;
+    let odd: usize = counts.iter().map(|(_, odd)| odd).sum();
+    let message = format!(
+        "members of the section that are no ids: {odd}; whose enrollments they are cannot be told, and none is deleted for \
+         being absent until that is corrected in Clever"
+    );
+    Some(Finding::on(Code::FieldInvalid, field, message))
 }
 
 fn enrollment_id(class: &SourcedId, user: &SourcedId, role: &EnrollmentRole) -> Option<SourcedId> {

@@ -84,14 +84,14 @@ pub(crate) fn user(wire: &wire::User, context: &Context, notes: &mut Notes) -> O
             ("teacher_number", &teacher.teacher_number),
         ]));
         user.primary_org = user.primary_org.or_else(|| teacher.school.id());
-        grant(&mut user.roles, &UserRole::Teacher, &schools(&teacher.school, &teacher.schools.0));
+        grant(&mut user.roles, &UserRole::Teacher, &schools(&teacher.school, &teacher.schools.ids));
         put_ext(&mut user.metadata, "teacher", &teacher.ext, |name| !is_sensitive(name));
     }
     if let Some(staff) = &roles.staff {
         be_employed(&mut user, &staff.credentials.district_username, &staff.staff_id, &staff.title);
         put(&mut user.metadata, "department", &staff.department);
         user.external_ids.extend(external_ids([("legacy_id", &staff.legacy_id), ("staff_id", &staff.staff_id)]));
-        grant(&mut user.roles, &role_of_staff(staff), &staff.schools.0);
+        grant(&mut user.roles, &role_of_staff(staff), &staff.schools.ids);
         put_ext(&mut user.metadata, "staff", &staff.ext, |name| !is_sensitive(name));
     }
     if let Some(admin) = &roles.district_admin {
@@ -105,7 +105,8 @@ pub(crate) fn user(wire: &wire::User, context: &Context, notes: &mut Notes) -> O
             "roles",
             "the user has a role that is new in Clever; it was kept as it is called",
         );
-        let orgs = if role.schools.0.is_empty() { std::slice::from_ref(&context.district) } else { &role.schools.0 };
+        let orgs =
+            if role.schools.ids.is_empty() { std::slice::from_ref(&context.district) } else { &role.schools.ids };
         grant(&mut user.roles, &UserRole::from(format!("ext:{name}").as_str()), orgs);
     }
     if let Some(contact) = &roles.contact {
@@ -162,7 +163,7 @@ fn be_student(user: &mut User, student: &Student, context: &Context, notes: &mut
     user.preferred_middle_name = student.preferred_name.middle.get();
     user.preferred_family_name = student.preferred_name.last.get();
     user.primary_org = student.school.id();
-    grant(&mut user.roles, &UserRole::Student, &schools(&student.school, &student.schools.0));
+    grant(&mut user.roles, &UserRole::Student, &schools(&student.school, &student.schools.ids));
     for enrollment in &student.enrollments {
         date_role(&mut user.roles, enrollment, notes);
     }
@@ -219,6 +220,11 @@ pub(crate) fn students_of(contact: &Contact, own: &SourcedId) -> impl Iterator<I
     linked(&contact.student_relationships)
         .filter_map(|relationship| relationship.student.id())
         .filter(move |student| student != own)
+}
+
+/// Whether a contact is there for somebody of whom it cannot be told who they are.
+pub(crate) fn has_untold_student(contact: &Contact) -> bool {
+    linked(&contact.student_relationships).any(|relationship| relationship.student.id().is_none())
 }
 
 fn linked(relationships: &[Relationship]) -> impl Iterator<Item = &Relationship> {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rollcall_domain::ports::{Item, PullRequest, SourceFailure};
+use rollcall_domain::Record;
+use rollcall_domain::ports::{Item, OwnedChange, PullRequest, SourceFailure, UserHalf};
 use rollcall_domain::sync::Totals;
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -248,6 +249,21 @@ async fn a_last_page_that_is_empty_is_an_end() {
 }
 
 #[tokio::test]
+async fn r6_a_list_of_ever_more_empty_pages_is_not_read_for_ever() {
+    for (end, data) in [(3, json!([])), (usize::MAX, json!([])), (usize::MAX, json!([{"data": {"name": "No id"}}]))] {
+        let answer = move |page| {
+            let links = if page < end {
+                json!([{"rel": "next", "uri": format!("/v3.1/courses?starting_after=x{page}")}])
+            } else {
+                json!([])
+            };
+            Some(ResponseTemplate::new(200).set_body_json(json!({"data": data, "links": links})))
+        };
+        assert_eq!(code_if("courses", answer).await, if end == 3 { "none" } else { "page.repeated" });
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_no_district_or_of_several_is_refused() {
     for districts in
         [json!([]), json!([{"data": {"id": "1"}}, {"data": {"id": "2"}}]), json!([{"data": {"name": "No id"}}])]
@@ -317,6 +333,48 @@ async fn r5_what_is_derived_of_a_refused_object_is_refused_with_it() {
 }
 
 #[tokio::test]
+async fn r5_a_member_that_is_no_id_is_not_absent() {
+    let homeroom = "58da8c6a894273be68000002";
+    let student = "58da8c63d7dc0ca068000001";
+    for odd in [json!({"id": student}), json!([student]), json!(null), json!("")] {
+        let member = |section: &mut Value| section["students"] = json!(["58da8c63d7dc0ca068000002", odd]);
+        assert_eq!(refused("sections", homeroom, member).await, ["field.invalid enrollments ?"], "{odd}");
+    }
+    let teacher = |section: &mut Value| (section["teacher"], section["teachers"]) = (json!({"id": "1"}), json!([]));
+    assert_eq!(refused("sections", homeroom, teacher).await, ["field.invalid enrollments ?"]);
+    // Nor if the section is refused for something else.
+    let both = |section: &mut Value| (section["students"], section["school"]) = (json!([student, {}]), json!(null));
+    insta::assert_snapshot!(refused("sections", homeroom, both).await.join("\n"), @"
+    ref.rejected enrollments ?
+    ref.rejected courses 58da8c6a894273be68000002:course
+    field.missing classes 58da8c6a894273be68000002
+    ");
+    // Nor if an event tells of it: those who are read come, and nobody goes.
+    let clever = Clever::fixture().await;
+    let first = clever.pull().await;
+    let mut section = clever.get("sections", homeroom);
+    section["students"] = json!([student, {"id": "58da8c63d7dc0ca068000002"}]);
+    clever.change("sections.updated", &section, None);
+    let pulled = clever.pull_after(&first).await;
+    assert!(!pulled.is_full());
+    insta::assert_snapshot!(pulled.outline(), @"
+    upsert orgs 58da8a43cc70ab00017a0001
+    upsert courses 58da8c6a894273be68000002:course
+    upsert classes 58da8c6a894273be68000002
+    upsert enrollments 58da8c6a894273be68000002:5faac8b7bc447500a10a0002:teacher
+    upsert enrollments 58da8c6a894273be68000002:58da8c63d7dc0ca068000001:student
+    reject enrollments
+    ");
+    let told = pulled.items.iter().find_map(|item| match item {
+        Item::Reject(reject) => Some((reject.findings[0].message.clone(), reject.record.clone())),
+        _ => None,
+    });
+    let (message, record) = told.unwrap();
+    assert!(message.starts_with("members of the section that are no ids: 1;"), "{message}");
+    assert_eq!(record, Some(json!({"section": homeroom})));
+}
+
+#[tokio::test]
 async fn a_nul_costs_one_object_and_is_not_quoted() {
     let with_nul = |user: &mut Value| user["name"]["first"] = json!("A\0da");
     insta::assert_snapshot!(refused("users", "58da8c63d7dc0ca068000001", with_nul).await.join("\n"), @"
@@ -347,4 +405,50 @@ async fn r5_a_contact_who_cannot_be_read_stays_a_contact() {
     upsert orgs 58da8a43cc70ab00017a0001
     reject users
     ");
+}
+
+#[tokio::test]
+async fn r5_a_full_pull_takes_no_contact_away_whom_it_cannot_read() {
+    // The contacts of the student, and whether they are all.
+    async fn agents(spoil: impl FnOnce(&mut Value)) -> (Vec<String>, UserHalf) {
+        let clever = Clever::fixture().await;
+        {
+            let mut behaviour = clever.behaviour.lock().unwrap();
+            let users = behaviour.data.get_mut("users").unwrap();
+            spoil(users.iter_mut().find(|user| user["id"] == "5faac8b9bc447500a10a0011").unwrap());
+        }
+        let pulled = clever.pull().await;
+        let student = "58da8c63d7dc0ca068000001";
+        let half = pulled.items.iter().find_map(|item| match item {
+            Item::Upsert(upsert) if upsert.record().sourced_id().as_str() == student => Some(upsert.half),
+            _ => None,
+        });
+        let mut agents: Vec<_> = pulled
+            .items
+            .iter()
+            .flat_map(|item| match item {
+                Item::Upsert(upsert) if upsert.half == UserHalf::Whole => match upsert.record() {
+                    Record::Users(user) if user.sourced_id.as_str() == student => user.agents.clone(),
+                    _ => Vec::new(),
+                },
+                Item::Owned(OwnedChange::Agent { user, agent, .. }) if user.as_str() == student => vec![agent.clone()],
+                _ => Vec::new(),
+            })
+            .map(|agent| agent.to_string())
+            .collect();
+        agents.sort();
+        (agents, half.unwrap())
+    }
+    let both = vec!["5faac8b9bc447500a10a0011".to_owned(), "5faac8b9bc447500a10a0012".to_owned()];
+    let other = vec!["5faac8b9bc447500a10a0012".to_owned()];
+    assert_eq!(agents(|_| ()).await, (both.clone(), UserHalf::Whole));
+    // Whose contact they are can be told all the same.
+    assert_eq!(agents(|contact| contact["name"] = json!("Ada")).await, (both.clone(), UserHalf::Whole));
+    assert_eq!(agents(|contact| contact["email"] = json!("a\0b")).await, (both.clone(), UserHalf::Whole));
+    // It cannot.
+    let odd_list = |contact: &mut Value| contact["roles"]["contact"]["student_relationships"] = json!(["?"]);
+    assert_eq!(agents(odd_list).await, (other.clone(), UserHalf::WithoutAgents));
+    let odd_student =
+        |contact: &mut Value| contact["roles"]["contact"]["student_relationships"][1]["student"] = json!({"id": "?"});
+    assert_eq!(agents(odd_student).await, (other, UserHalf::WithoutAgents));
 }

@@ -263,8 +263,8 @@ impl<'r> Collection<'r> {
                 Some(url) => {
                     has_links = true;
                     match offset_of(&url) {
-                        // Built anew, so that no parameter is lost on the way.
-                        Some(linked) if linked >= offset => Part::At { offset: linked, limit: self.limit },
+                        // Built anew, so that no parameter is lost on the way, and from what came: a server that sends fewer
+                        // records than it was asked for can link past those that it left out.
                         Some(_) => Part::At { offset, limit: self.limit },
                         None => Part::Link { url, first: received },
                     }

@@ -28,6 +28,11 @@ use crate::mapping::fields::Rules;
 /// Collections without which there is no roster. If one of them cannot be read the pull fails; any other is left alone.
 pub(super) const ESSENTIAL: [Kind; 4] = [Kind::Orgs, Kind::Classes, Kind::Users, Kind::Enrollments];
 
+/// For how long a vendor's revision is believed that stays the same. A summer has weeks in which nothing changes; but a revision
+/// that a vendor forgets to move would freeze the roster, and nothing else would tell. Reading everything once a week costs
+/// little against that.
+const MAX_UNCHANGED: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// A source of rosters over OneRoster REST, of version 1.1 or 1.2.
 #[derive(Clone)]
 pub struct RestSource {
@@ -188,7 +193,10 @@ impl Pull<'_> {
         let Some(known) = memory.revision.as_ref().filter(|_| source.client.profile.revision_header.is_some()) else {
             return Ok(None);
         };
-        if !self.is_read_alike(memory) || !self.kinds.iter().all(|kind| memory.kinds.contains(kind)) {
+        if self.is_doubtful(memory)
+            || !self.is_read_alike(memory)
+            || !self.kinds.iter().all(|kind| memory.kinds.contains(kind))
+        {
             return Ok(None);
         }
         let context = Arc::new(source.context(Kind::Orgs));
@@ -218,6 +226,11 @@ impl Pull<'_> {
         }))
     }
 
+    /// Whether everything was last read so long ago that a revision, which has stayed since, proves nothing any more.
+    fn is_doubtful(&self, memory: &Memory) -> bool {
+        memory.revision.is_some() && self.began.duration_since(memory.full) >= MAX_UNCHANGED
+    }
+
     /// Whether what was read before was understood as it would be now. Otherwise records that did not change at the vendor
     /// give others here.
     fn is_read_alike(&self, memory: &Memory) -> bool {
@@ -233,6 +246,7 @@ impl Pull<'_> {
         let may = self.source.client.profile.incremental
             && config.schools.is_empty()
             && is_recent(memory.full)
+            && !self.is_doubtful(memory)
             && !memory.refused.is_some_and(is_recent);
         may.then_some(memory.since)
     }

@@ -1,5 +1,7 @@
 //! Changes alone, and when they are not enough.
 
+use std::time::Duration;
+
 use rollcall_adapters_oneroster::EndDates;
 use rollcall_domain::entities::ExternalId;
 use rollcall_domain::ports::{Coverage, RosterSource};
@@ -197,6 +199,27 @@ async fn a_vendors_revision_ends_an_unchanged_pull_early_and_a_moving_one_begins
 }
 
 #[tokio::test]
+async fn r6_a_revision_that_stays_is_believed_for_a_week_and_no_longer() {
+    for full_every in ["20h", "30d"] {
+        let mut service = Service::school(45).await;
+        service.profile.revision_header = Some("x-perm-rev");
+        service.config.full_every =
+            if full_every == "20h" { Duration::from_hours(20) } else { Duration::from_hours(720) };
+        service.change(|vendor| vendor.headers = vec![("x-perm-rev", "0".to_owned())]);
+        let first = service.pull().await;
+        service.clock.set("2026-09-07T23:59:59Z");
+        let sixth = service.pull_from(first.cursor()).await;
+        assert_eq!(sixth.summary.coverage[Kind::Users], Coverage::Unchanged, "{full_every}");
+        // That nothing was read makes what was read no younger.
+        service.clock.set("2026-09-08T00:00:00Z");
+        let seventh = service.pull_from(sixth.cursor()).await;
+        assert_eq!(seventh.summary.coverage[Kind::Users], Coverage::Snapshot, "{full_every}");
+        let eighth = service.pull_from(seventh.cursor()).await;
+        assert_eq!(eighth.summary.coverage[Kind::Users], Coverage::Unchanged, "{full_every}");
+    }
+}
+
+#[tokio::test]
 async fn records_that_would_be_understood_otherwise_now_are_all_read_again() {
     let mut service = Service::school(45).await;
     let first = service.pull().await;
@@ -212,7 +235,7 @@ async fn r9_the_scope_follows_what_shapes_the_view_and_nothing_else() {
     let mut service = Service::school(1).await;
     let before = service.source().describe().scope;
     service.config.page_size = 77;
-    service.config.overlap = std::time::Duration::ZERO;
+    service.config.overlap = Duration::ZERO;
     assert_eq!(service.source().describe().scope, before);
     let mut scopes = vec![before];
     service.config.credential = "client-2".to_owned();

@@ -101,6 +101,26 @@ async fn links_without_an_offset_are_followed_as_they_are() {
 }
 
 #[tokio::test]
+async fn r6_a_link_that_leads_past_what_came_skips_nothing() {
+    for announces in [Announces::Nothing, Announces::ThePage, Announces::Honestly] {
+        for linked in [10, 1_000, u64::MAX - 3, u64::MAX] {
+            let service = Service::school(25).await;
+            // Fewer come than were asked for, and the link is reckoned from what was asked for.
+            service.change(|vendor| (vendor.cap, vendor.announces) = (7, announces));
+            service.script(move |asked, vendor| {
+                let next = linked.saturating_add(asked.number("offset", 0) as u64);
+                let link = format!("<users?limit=10&offset={next}>; rel=\"next\"");
+                let is_last = asked.number("offset", 0) + 7 >= 25;
+                (asked.collection == "users" && !is_last)
+                    .then(|| vendor.honest(asked).insert_header("Link", link.as_str()))
+            });
+            let pulled = service.pull().await;
+            assert_eq!(pulled.ids(Kind::Users).len(), 25, "{linked}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_number_of_records_on_the_page_is_not_believed_to_be_the_total() {
     let service = Service::school(25).await;
     service.change(|vendor| vendor.announces = Announces::ThePage);

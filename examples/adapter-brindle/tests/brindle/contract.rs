@@ -4,17 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rollcall_adapters_brindle::{BrindleConfig, BrindleSource};
 use rollcall_domain::Kind;
 use rollcall_domain::ports::RosterSource;
 use rollcall_testkit::source::{Fault, Nonsense, Times, Upstream};
 use serde_json::{Value, json};
 
-use crate::server::{KEY, Server, source_at};
+use crate::server::{KEY, RealTime, Server, source_at};
 
 rollcall_testkit::roster_source_contract!(brindle);
 
 async fn brindle() -> Arc<dyn Upstream> {
     Arc::new(Server::with(district()).await)
+}
+
+#[test]
+fn r9_a_rotated_key_keeps_the_scope_and_another_credential_does_not() {
+    let scope = |key: &str, credential: &str| {
+        let base_url = "https://api.brindle.example/v1".parse().unwrap();
+        let config = BrindleConfig::new(base_url, key.into(), credential.to_owned());
+        BrindleSource::new(config, Arc::new(RealTime)).unwrap().describe().scope
+    };
+    assert_eq!(scope("old", "HILLSIDE"), scope("new", "HILLSIDE"));
+    assert_ne!(scope("old", "HILLSIDE"), scope("old", "LAKESIDE"));
 }
 
 /// A school with 110 pupils and ten teachers.

@@ -40,7 +40,9 @@ async fn payloads_are_mapped() {
 fn shown(item: &Item) -> Value {
     match item {
         Item::Upsert(upsert) => json!(upsert.record()),
-        Item::Reject(reject) => json!({"refused": reject.sourced_id, "because": reject.findings}),
+        Item::Reject(reject) => {
+            json!({"refused": reject.sourced_id, "kind": reject.kind, "because": reject.findings})
+        }
         Item::Warning(warning) => json!({"warning": warning.sourced_id, "because": warning.finding}),
         other => panic!("{other:?}"),
     }

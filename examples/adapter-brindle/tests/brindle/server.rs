@@ -112,7 +112,7 @@ impl Server {
 
 /// A source of the server at an origin.
 pub(crate) fn source_at(origin: &str) -> BrindleSource {
-    let mut config = BrindleConfig::new(format!("{origin}/v1").parse().unwrap(), KEY.into());
+    let mut config = BrindleConfig::new(format!("{origin}/v1").parse().unwrap(), KEY.into(), "BRINDLE_KEY".to_owned());
     let delay = Duration::from_millis(1);
     config.retry = RetryPolicy { max_tries: 2, min_delay: delay, max_delay: delay, ..RetryPolicy::default() };
     BrindleSource::new(config, Arc::new(RealTime)).unwrap()

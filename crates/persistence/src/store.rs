@@ -592,7 +592,15 @@ impl Inner {
 }
 
 fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence: i64, encoding: i16) -> Merge<'a> {
-    Merge { staging, source: outcome.source, run, at_us: outcome.finished.as_microsecond(), sequence, encoding, ahead: Ahead::default() }
+    Merge {
+        staging,
+        source: outcome.source,
+        run,
+        at_us: outcome.finished.as_microsecond(),
+        sequence,
+        encoding,
+        ahead: Ahead::default(),
+    }
 }
 
 /// Runs `work` in a transaction of the staging's connection.

@@ -272,9 +272,7 @@ impl<'a> Session<'a> {
         if self.later.schools.len() >= FETCH_BATCH {
             self.compare_schools().await?;
         }
-        if self.staged.len() >= STAGE_BATCH {
-            self.hand_over().await?;
-        }
+        self.hand_over_batches().await?;
         if last != self.arriving {
             self.arriving = last;
             self.drop_tied_links();
@@ -934,6 +932,11 @@ impl<'a> Session<'a> {
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         self.hand_over().await?;
         self.handed_over().await
+    }
+
+    /// Hands over what is staged once it is worth a batch: a million records may have waited.
+    pub(super) async fn hand_over_batches(&mut self) -> Result<(), Failure> {
+        if self.staged.len() >= STAGE_BATCH { self.hand_over().await } else { Ok(()) }
     }
 
     /// Hands over what is staged. The store writes it while the next records are decided.

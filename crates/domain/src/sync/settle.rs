@@ -398,6 +398,7 @@ impl Session<'_> {
             // What came back with its parent is there for those who refer to it.
             self.revive(kind, summary.coverage[kind]).await?;
             while let Some(upsert) = early.next_if(|upsert| upsert.record().kind() == kind) {
+                self.hand_over_batches().await?;
                 let missing = self.missing_reference(upsert.record());
                 let Some((field, target, rejected)) = missing else {
                     self.accept(upsert);
@@ -449,6 +450,7 @@ impl Session<'_> {
         let mut healed = 0_u64;
         let mut pages = self.store.pending(self.source, kind);
         while let Some(page) = pages.next().await {
+            self.hand_over_batches().await?;
             for pending in page? {
                 self.load_for(kind).await?;
                 let id = pending.record.sourced_id().clone();

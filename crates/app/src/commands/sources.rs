@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 
 use anyhow::Result;
-use rollcall_domain::ports::{CheckReport, Problem, RosterStore, SourceState, Tenant};
-use rollcall_domain::{Code, PerKind};
+use futures::{StreamExt as _, stream};
+use rollcall_domain::PerKind;
+use rollcall_domain::ports::{RosterStore, SourceState, Tenant};
 
 use super::Context;
 use crate::cli::Sources;
 use crate::config::{Config, SourceConfig};
-use crate::documents::{self, Discovered, Source};
+use crate::documents::{self, CheckProblem, Discovered, Findings, Source};
 use crate::failure::{self, Exit, Failure};
 use crate::screens;
 use crate::wiring;
+
+/// How many tenants are tried at once.
+const TENANTS_AT_ONCE: usize = 4;
 
 pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Exit> {
     match arguments {
@@ -64,12 +68,9 @@ async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     let config = context.config()?;
     let configured = configured(context, &config, name).await?;
     let found = if configured.is_for_all_tenants() {
-        check_all(&configured).await
+        check_all(&config, &configured).await
     } else {
-        match wiring::source(&configured).await {
-            Ok(source) => source.check().await.map_err(Into::into),
-            Err(error) => Err(error),
-        }
+        check_one(&configured).await
     };
     let found = documents::Check::new(name, configured.kind, found.map_err(|error| failure::explain(&error)));
     if context.output.is_json() {
@@ -80,23 +81,43 @@ async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     Ok(if found.ok { Exit::Done } else { Exit::Failed })
 }
 
+async fn check_one(configured: &SourceConfig) -> Result<Findings> {
+    let report = wiring::source(configured).await?.check().await?;
+    Ok((report.facts, report.problems.into_iter().map(Into::into).collect()))
+}
+
 /// Tries every tenant that a source stands for.
-async fn check_all(configured: &SourceConfig) -> Result<CheckReport> {
+async fn check_all(config: &Config, configured: &SourceConfig) -> Result<Findings> {
     let tenants = wiring::directory(configured).await?.tenants().await?;
-    let mut report = CheckReport::default();
-    report.facts.push(("sources".to_owned(), tenants.len().to_string()));
-    for tenant in &tenants {
-        report.facts.push((configured.tenant_name(&tenant.id), tenant.name.clone()));
-        if let Some(reason) = &tenant.unusable {
-            let place = Some(configured.tenant_name(&tenant.id));
-            report.problems.push(Problem { code: Code::FileMissing, place, message: reason.clone() });
-        }
-    }
     if tenants.is_empty() {
-        let message = "the credentials work, and the vendor lists nobody whose roster could be synced".to_owned();
-        report.problems.push(Problem { code: Code::FileMissing, place: None, message });
+        let message = "the credentials work, and the vendor lists nobody whose roster could be synced";
+        return Err(Failure::new("tenant.none", message).into());
     }
-    Ok(report)
+    let mut facts = vec![("sources".to_owned(), tenants.len().to_string())];
+    let checked = tenants.into_iter().map(|tenant| async move {
+        let name = configured.tenant_name(&tenant.id);
+        let mut problems = match config.known_source(&name) {
+            Ok(source) => check_one(&source).await.map_or_else(
+                |error| CheckProblem::of_failure(failure::explain(&error)),
+                |(_, problems)| problems,
+            ),
+            Err(unknown) => CheckProblem::of_failure(failure::explain(&unknown.into())),
+        };
+        if let (true, Some(message)) = (problems.is_empty(), tenant.unusable) {
+            problems.push(CheckProblem { code: "tenant.unusable".to_owned(), place: None, message });
+        }
+        for problem in &mut problems {
+            problem.place = Some(problem.place.take().map_or(name.clone(), |place| format!("{name}: {place}")));
+        }
+        ((name, tenant.name), problems)
+    });
+    let mut checked = stream::iter(checked).buffered(TENANTS_AT_ONCE);
+    let mut problems = Vec::new();
+    while let Some((fact, of_tenant)) = checked.next().await {
+        facts.push(fact);
+        problems.extend(of_tenant);
+    }
+    Ok((facts, problems))
 }
 
 async fn discover(context: &mut Context, name: &str) -> Result<Exit> {

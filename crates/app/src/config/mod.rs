@@ -115,10 +115,13 @@ impl Config {
     /// The configured source of that name, or that of a tenant (`NAME/TENANT`) where the source `NAME` stands for all.
     pub(crate) fn source(&self, name: &str) -> Option<Cow<'_, SourceConfig>> {
         let exactly = self.sources.iter().find(|source| source.name() == name).map(Cow::Borrowed);
-        exactly.or_else(|| {
-            let of_tenant = |source: &SourceConfig| source.of_tenant(source.tenant_in(name)?);
-            self.sources.iter().find_map(of_tenant).map(Cow::Owned)
-        })
+        exactly.or_else(|| self.tenant_of_all(name).and_then(|(all, tenant)| all.of_tenant(tenant)).map(Cow::Owned))
+    }
+
+    /// The source that stands for all tenants and the tenant of it that a name means, if no source has that very name.
+    pub(crate) fn tenant_of_all<'n>(&self, name: &'n str) -> Option<(&SourceConfig, &'n str)> {
+        let of_tenant = |source| Some((source, SourceConfig::tenant_in(source, name)?));
+        if self.names(name) { None } else { self.sources.iter().find_map(of_tenant) }
     }
 
     /// Whether a source of exactly that name is configured.

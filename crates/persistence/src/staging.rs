@@ -383,13 +383,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn put(
-        &mut self,
-        ord: i64,
-        record: &'a Record,
-        fingerprint: Fingerprint,
-        modified_ms: Option<i64>,
-    ) {
+    fn put(&mut self, ord: i64, record: &'a Record, fingerprint: Fingerprint, modified_ms: Option<i64>) {
         self.records.extend([
             Bind::int(ord),
             Bind::text(record.sourced_id().as_str()),

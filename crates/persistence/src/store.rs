@@ -101,10 +101,20 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As for [`Database::connect`], and [`StoreError::Schema`].
+    /// As for [`Database::connect`], and [`StoreError::Schema`]; for reading also
+    /// [`StoreError::Absent`].
     pub async fn open(url: &SecretString, options: OpenOptions) -> Result<Self, StoreError> {
         let database = Self::connect(url, options.access).await?;
-        let pending = database.migration_status().await?.iter().any(|migration| !migration.applied);
+        let migrations = database.migration_status().await?;
+        let pending = migrations.iter().any(|migration| !migration.applied);
+        if options.access == Access::Read && migrations.iter().all(|migration| !migration.applied) {
+            return Err(StoreError::Absent {
+                message: format!(
+                    "the database {} has no tables of Rollcall's yet; the first import makes them, or name another one",
+                    database.0.origin.shown
+                ),
+            });
+        }
         match (options.access, pending) {
             (Access::Write, true) => database.migrate().await?,
             (Access::Read, true) => {
@@ -592,7 +602,15 @@ impl Inner {
 }
 
 fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence: i64, encoding: i16) -> Merge<'a> {
-    Merge { staging, source: outcome.source, run, at_us: outcome.finished.as_microsecond(), sequence, encoding, ahead: Ahead::default() }
+    Merge {
+        staging,
+        source: outcome.source,
+        run,
+        at_us: outcome.finished.as_microsecond(),
+        sequence,
+        encoding,
+        ahead: Ahead::default(),
+    }
 }
 
 /// Runs `work` in a transaction of the staging's connection.

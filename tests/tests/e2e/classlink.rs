@@ -195,7 +195,7 @@ fn three_tenants_are_discovered_and_one_that_fails_leaves_the_others_alone() {
     // Everything that is printed is a configuration, in which a tenant that cannot be synced is a comment.
     order(&running, "2224", &json!({ "enabled": false }));
     let screen = place.answer(&format!("sources discover {NAME}")).exits(0);
-    let (_, blocks) = screen.stdout.split_once("\n\n").unwrap();
+    let blocks = screen.stdout.as_str();
     let sources: toml::Table = blocks.parse().unwrap();
     let sources = sources["source"].as_array().unwrap();
     let told: Vec<_> = sources.iter().map(|source| (&source["name"], &source["tenant"])).collect();
@@ -352,7 +352,12 @@ fn a_source_is_told_what_it_lacks() {
     let running = simulate(&place, "--students 20", "");
     let text = running.config_text().replace("tenant = \"2222\"\n", "");
     fs::write(place.path("rollcall.toml"), &text).unwrap();
-    let unsaid = place.answer(&format!("sync {NAME}")).exits(1);
+    let unsaid = place.answer(&format!("sync {NAME}")).exits(2);
+    assert!(unsaid.stderr.contains("`rollcall.toml` line 1, column 1: "), "{unsaid}");
+    // Nothing was synced, and yet there is something to list.
+    assert_eq!(place.json("sources list")["sources"][0]["name"], NAME);
+    let nothing = place.answer("sync").exits(2);
+    assert!(nothing.stderr.contains("`--all`"), "{nothing}");
     assert!(unsaid.stderr.contains(&format!("rollcall sources discover {NAME}")), "{unsaid}");
     let found = place.json(&format!("sources discover {NAME}"));
     assert_eq!(found["tenants"][0]["details"], json!({ "application": "Rollcall", "status": "Active" }));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
 use rollcall_domain::PerKind;
-use rollcall_domain::ports::{RosterStore, SourceState, Tenant};
+use rollcall_domain::ports::{RosterStore, SourceState, StoreError, Tenant};
 
 use super::Context;
 use crate::cli::Sources;
@@ -28,8 +28,12 @@ pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Ex
 
 async fn list(context: &mut Context) -> Result<Exit> {
     let config = context.config()?;
-    let store = context.reading(&config).await?;
-    let stored = store.source_list().await?;
+    let stored = match context.reading(&config).await {
+        Ok(store) => store.source_list().await?,
+        // What is configured can be listed before anything was synced.
+        Err(error) if !config.sources().is_empty() && is_absent(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
 
     let mut sources: Vec<Source<'_>> = stored
         .iter()
@@ -64,6 +68,10 @@ async fn list(context: &mut Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn is_absent(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Absent { .. }))
+}
+
 async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     let config = context.config()?;
     let configured = configured(context, &config, name).await?;
@@ -72,13 +80,15 @@ async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     } else {
         check_one(&configured).await
     };
-    let found = documents::Check::new(name, configured.kind, found.map_err(|error| failure::explain(&error)));
+    let found = found.map_err(|error| failure::explain(&error));
+    let exit = found.as_ref().err().map_or(Exit::Failed, |explained| explained.exit);
+    let found = documents::Check::new(name, configured.kind, found);
     if context.output.is_json() {
         context.output.json(&found)?;
     } else {
         context.output.text(&screens::listing::check(&found))?;
     }
-    Ok(if found.ok { Exit::Done } else { Exit::Failed })
+    Ok(if found.ok { Exit::Done } else { exit })
 }
 
 async fn check_one(configured: &SourceConfig) -> Result<Findings> {
@@ -97,10 +107,9 @@ async fn check_all(config: &Config, configured: &SourceConfig) -> Result<Finding
     let checked = tenants.into_iter().map(|tenant| async move {
         let name = configured.tenant_name(&tenant.id);
         let mut problems = match config.known_source(&name) {
-            Ok(source) => check_one(&source).await.map_or_else(
-                |error| CheckProblem::of_failure(failure::explain(&error)),
-                |(_, problems)| problems,
-            ),
+            Ok(source) => check_one(&source)
+                .await
+                .map_or_else(|error| CheckProblem::of_failure(failure::explain(&error)), |(_, problems)| problems),
             Err(unknown) => CheckProblem::of_failure(failure::explain(&unknown.into())),
         };
         if let (true, Some(message)) = (problems.is_empty(), tenant.unusable) {
@@ -156,8 +165,9 @@ pub(super) async fn configured<'c>(context: &Context, config: &'c Config, name: 
     if is_stored {
         let message = format!("the source `{name}` is in the store, but not in the configuration");
         let hint = format!(
-            "add a `[[source]]` with the name `{name}` to `rollcall.toml`, or bring packages in with `rollcall import PATH \
-             --source {name}`"
+            "add a `[[source]]` with the name `{name}` to `{}`, or bring packages in with `rollcall import PATH --source \
+             {name}`",
+            config.file()
         );
         return Err(Failure::usage("source.unconfigured", message).hint(hint).into());
     }

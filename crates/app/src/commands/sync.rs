@@ -11,11 +11,15 @@ use super::runner::Runner;
 use crate::cli::SyncSources;
 use crate::config::{Config, SourceConfig};
 use crate::documents::LeftOut;
-use crate::failure::{Exit, Failure};
+use crate::failure::{self, Exit, Failure};
 use crate::output;
 use crate::wiring;
 
 pub(super) async fn run(context: &mut Context, arguments: &SyncSources) -> Result<Exit> {
+    if arguments.names.is_empty() && !arguments.all {
+        let failure = Failure::usage("usage", "nothing is said of what to sync; give the name of a source, or `--all`");
+        return Err(failure.hint("`rollcall sources list` shows which sources there are").into());
+    }
     let config = context.config()?;
     let sources = if arguments.all { all(&config)? } else { named(context, &config, &arguments.names).await? };
     let store = context.writing(&config).await?;
@@ -35,6 +39,12 @@ pub(super) async fn run(context: &mut Context, arguments: &SyncSources) -> Resul
         } else {
             sync_one(&mut runner, &*store, &config, source, &options).await
         };
+        // Alone it is a mistake like any other.
+        if let (Err(error), [_], false) = (&synced, &sources[..], arguments.all)
+            && failure::explain(error).exit == Exit::Usage
+        {
+            return synced.map(|()| Exit::Done);
+        }
         // What is wrong with one source does not keep the others from theirs.
         if let Err(error) = synced {
             runner.never_ran(source.name(), &error);
@@ -153,7 +163,9 @@ fn all(config: &Config) -> Result<Vec<Cow<'_, SourceConfig>>> {
     }
     if pulled.is_empty() {
         let failure = Failure::usage("source.unconfigured", "the configuration has no source that could be synced");
-        return Err(failure.hint("add a `[[source]]` with its `path` to `rollcall.toml`").into());
+        return Err(failure
+            .hint(format!("add a `[[source]]` that says where its roster is to `{}`", config.file()))
+            .into());
     }
     Ok(pulled.into_iter().map(Cow::Borrowed).collect())
 }

@@ -253,7 +253,7 @@ Examples:
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct SyncSources {
     /// Sources of the configuration, by name
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
     /// Every source of the configuration

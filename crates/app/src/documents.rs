@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_domain::ports::{CheckReport, Problem, RejectRow};
+use rollcall_domain::ports::{Problem, RejectRow};
 use rollcall_domain::report::{RunError, RunReport};
 use rollcall_domain::{Counts, Kind, PerKind};
 use serde::{Deserialize, Serialize, Serializer};
@@ -137,23 +137,32 @@ pub(crate) struct CheckProblem {
     pub(crate) message: String,
 }
 
+/// What a check found: facts by name, and problems.
+pub(crate) type Findings = (Vec<(String, String)>, Vec<CheckProblem>);
+
+impl CheckProblem {
+    /// What a failure says.
+    pub(crate) fn of_failure(Explained { error, hint, exit: _ }: Explained) -> Vec<Self> {
+        if !error.problems.is_empty() {
+            return error.problems.into_iter().map(Into::into).collect();
+        }
+        let message = hint.map_or(error.message.clone(), |hint| format!("{}; {hint}", error.message));
+        vec![Self { code: error.code, place: None, message }]
+    }
+}
+
+impl From<Problem> for CheckProblem {
+    fn from(problem: Problem) -> Self {
+        Self { code: problem.code.to_string(), place: problem.place, message: problem.message }
+    }
+}
+
 impl<'a> Check<'a> {
     /// The document of a check. Facts of one name become one.
-    pub(crate) fn new(source: &'a str, kind: &'a str, found: Result<CheckReport, Explained>) -> Self {
-        let of_report = |problem: &Problem| CheckProblem {
-            code: problem.code.to_string(),
-            place: problem.place.clone(),
-            message: problem.message.clone(),
-        };
+    pub(crate) fn new(source: &'a str, kind: &'a str, found: Result<Findings, Explained>) -> Self {
         let (facts, problems) = match found {
-            Ok(report) => (report.facts, report.problems.iter().map(of_report).collect()),
-            Err(Explained { error, .. }) if !error.problems.is_empty() => {
-                (Vec::new(), error.problems.iter().map(of_report).collect())
-            }
-            Err(Explained { error, hint, .. }) => {
-                let message = hint.map_or(error.message.clone(), |hint| format!("{}; {hint}", error.message));
-                (Vec::new(), vec![CheckProblem { code: error.code, place: None, message }])
-            }
+            Ok(found) => found,
+            Err(explained) => (Vec::new(), CheckProblem::of_failure(explained)),
         };
         let mut joined: Vec<(String, String)> = Vec::new();
         for (name, value) in facts {

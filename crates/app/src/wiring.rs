@@ -37,9 +37,8 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
         Settings::Csv(settings) => {
             if settings.path.is_none() {
                 let name = config.name();
-                let message = format!("the configuration has no `path` for the source `{name}`");
                 let hint = format!("add one, or bring packages in with `rollcall import PATH --source {name}`");
-                return Err(Failure::usage("config.invalid", message).hint(hint).into());
+                return Err(config.lacks("path", hint).into());
             }
             let csv = csv_config(config.name(), Some((&config.common, settings)), None, Reading::default())?;
             check_path(&csv.path).await?;
@@ -47,7 +46,7 @@ pub(crate) async fn source(config: &SourceConfig) -> Result<Box<dyn RosterSource
         }
         Settings::Rest(settings) => Ok(Box::new(rest_source(&config.common, settings).await?)),
         Settings::Clever(settings) => Ok(Box::new(clever_source(config, settings).await?)),
-        Settings::ClassLink(settings) => Ok(Box::new(classlink_source(config.name(), &config.common, settings).await?)),
+        Settings::ClassLink(settings) => Ok(Box::new(classlink_source(config, settings).await?)),
     }
 }
 
@@ -112,12 +111,11 @@ async fn clever_source(config: &SourceConfig, settings: &CleverSettings) -> Resu
     }
     if clever.district.is_none() && matches!(settings.credentials, CleverPlace::Application { .. }) {
         let name = config.name();
-        let message = format!("the configuration has no `district` for the source `{name}`");
         let hint = format!(
             "`rollcall sources discover {name}` lists those that the application is connected to; `districts = \"all\"` \
              makes a source of each"
         );
-        return Err(Failure::usage("config.invalid", message).hint(hint).into());
+        return Err(config.lacks("district", hint).into());
     }
     Ok(CleverSource::new(clever, Arc::new(SystemClock)).map_err(SourceError::from)?)
 }
@@ -175,18 +173,18 @@ fn asked(mut rest: RestConfig, common: &Common, asking: &Asking) -> RestConfig {
     rest
 }
 
-async fn classlink_source(name: &str, common: &Common, settings: &ClassLinkSettings) -> Result<ClassLinkSource> {
-    let mut classlink = classlink_config(common, settings).await?;
+async fn classlink_source(config: &SourceConfig, settings: &ClassLinkSettings) -> Result<ClassLinkSource> {
+    let mut classlink = classlink_config(&config.common, settings).await?;
     if let Tenants::One(tenant) = &settings.tenants {
         classlink.tenant = Some(tenant.clone());
     }
     if classlink.tenant.is_none() && matches!(settings.access, ClassLinkPlace::Partner { .. }) {
-        let message = format!("the configuration has no `tenant` for the source `{name}`");
+        let name = config.name();
         let hint = format!(
             "`rollcall sources discover {name}` lists those that the partner's key opens; `tenants = \"all\"` makes a source \
              of each"
         );
-        return Err(Failure::usage("config.invalid", message).hint(hint).into());
+        return Err(config.lacks("tenant", hint).into());
     }
     Ok(ClassLinkSource::new(classlink, Arc::new(SystemClock)).map_err(SourceError::from)?)
 }

@@ -34,9 +34,8 @@ pub(crate) fn open(path: &Path, origin: &Arc<Origin>) -> Result<Connection, Stor
 /// Opens the file for reading only.
 pub(crate) fn open_read_only(path: &Path, origin: &Arc<Origin>) -> Result<Connection, StoreError> {
     if !path.exists() {
-        return Err(StoreError::Unavailable {
+        return Err(StoreError::Absent {
             message: format!("there is no database {}; the first import makes it, or name another one", path.display()),
-            cause: None,
         });
     }
     // A database in WAL mode needs files beside it. Where they cannot be made nobody can be writing either, and the

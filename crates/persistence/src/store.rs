@@ -101,10 +101,20 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As for [`Database::connect`], and [`StoreError::Schema`].
+    /// As for [`Database::connect`], and [`StoreError::Schema`]; for reading also
+    /// [`StoreError::Absent`].
     pub async fn open(url: &SecretString, options: OpenOptions) -> Result<Self, StoreError> {
         let database = Self::connect(url, options.access).await?;
-        let pending = database.migration_status().await?.iter().any(|migration| !migration.applied);
+        let migrations = database.migration_status().await?;
+        let pending = migrations.iter().any(|migration| !migration.applied);
+        if options.access == Access::Read && migrations.iter().all(|migration| !migration.applied) {
+            return Err(StoreError::Absent {
+                message: format!(
+                    "the database {} has no tables of Rollcall's yet; the first import makes them, or name another one",
+                    database.0.origin.shown
+                ),
+            });
+        }
         match (options.access, pending) {
             (Access::Write, true) => database.migrate().await?,
             (Access::Read, true) => {

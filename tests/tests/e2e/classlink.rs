@@ -195,7 +195,7 @@ fn three_tenants_are_discovered_and_one_that_fails_leaves_the_others_alone() {
     // Everything that is printed is a configuration, in which a tenant that cannot be synced is a comment.
     order(&running, "2224", &json!({ "enabled": false }));
     let screen = place.answer(&format!("sources discover {NAME}")).exits(0);
-    let (_, blocks) = screen.stdout.split_once("\n\n").unwrap();
+    let blocks = screen.stdout.as_str();
     let sources: toml::Table = blocks.parse().unwrap();
     let sources = sources["source"].as_array().unwrap();
     let told: Vec<_> = sources.iter().map(|source| (&source["name"], &source["tenant"])).collect();
@@ -218,11 +218,42 @@ fn three_tenants_are_discovered_and_one_that_fails_leaves_the_others_alone() {
     for (name, roster) in tenants.iter().zip(&rosters) {
         assert_same(&place.export(name), roster, name);
     }
+    // Whether it is named or one of all, the run is told alike and can be looked up.
+    let alone = place.call("sync --output json").arg(&tenants[2]).answer().exits(1).json();
+    let runs = runs["runs"].as_array().unwrap();
+    let failed = runs.iter().find(|run| run["status"] == "failed").unwrap();
+    assert_eq!(failed["error"], alone["error"]);
+    assert_eq!(failed["error"]["code"], "tenant.disabled");
+    let listed = place.json("runs list");
+    assert!(listed["runs"].as_array().unwrap().iter().any(|run| run["run_id"] == failed["run_id"]), "{listed:#}");
+    let listed = place.json("sources list");
+    let last = |name: &str| listed["sources"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+    assert_eq!(last(&tenants[2]).unwrap()["last_run"]["status"], "failed", "{listed:#}");
+    // A check tries each of those that are listed.
+    let checked = place.call(&format!("sources check {NAME} --output json")).answer().exits(1).json();
+    assert_eq!(checked["ok"], false, "{checked:#}");
+    let problems: Vec<_> =
+        checked["problems"].as_array().unwrap().iter().map(|one| (&one["code"], &one["place"])).collect();
+    assert_eq!(problems, [(&json!("tenant.disabled"), &json!(tenants[2]))], "{checked:#}");
+    // One that nobody has heard of does not become a source.
+    for arguments in ["", "--dry-run"] {
+        let unknown = place.call(&format!("sync {NAME}/9999 --output json {arguments}")).answer().exits(1).json();
+        assert_eq!(unknown["error"]["code"], "tenant.missing", "{unknown:#}");
+    }
+    assert_eq!(place.json("sources list"), listed);
     // The blocks go on where the source for all left off.
     order(&running, "2223", &json!({ "listed": true }));
     fs::write(place.path("rollcall.toml"), blocks).unwrap();
     let runs = place.json("sync --all");
     assert!(runs["runs"].as_array().unwrap().iter().all(|run| run["mode"] == "incremental"), "{runs:#}");
+    // Those that have a source of their own are synced with all of them, and once.
+    order(&running, "2224", &json!({ "enabled": true }));
+    configure(&place, &running, blocks);
+    for (arguments, left_out) in [(NAME, 0), ("--all", 2)] {
+        let runs = place.json(&format!("sync {arguments}"));
+        assert_eq!(of(&runs), with(["succeeded"; 3]), "{runs:#}");
+        assert_eq!(runs["left_out"].as_array().map_or(0, Vec::len), left_out, "{runs:#}");
+    }
 }
 
 #[test]
@@ -321,7 +352,12 @@ fn a_source_is_told_what_it_lacks() {
     let running = simulate(&place, "--students 20", "");
     let text = running.config_text().replace("tenant = \"2222\"\n", "");
     fs::write(place.path("rollcall.toml"), &text).unwrap();
-    let unsaid = place.answer(&format!("sync {NAME}")).exits(1);
+    let unsaid = place.answer(&format!("sync {NAME}")).exits(2);
+    assert!(unsaid.stderr.contains("`rollcall.toml` line 1, column 1: "), "{unsaid}");
+    // Nothing was synced, and yet there is something to list.
+    assert_eq!(place.json("sources list")["sources"][0]["name"], NAME);
+    let nothing = place.answer("sync").exits(2);
+    assert!(nothing.stderr.contains("`--all`"), "{nothing}");
     assert!(unsaid.stderr.contains(&format!("rollcall sources discover {NAME}")), "{unsaid}");
     let found = place.json(&format!("sources discover {NAME}"));
     assert_eq!(found["tenants"][0]["details"], json!({ "application": "Rollcall", "status": "Active" }));

@@ -182,10 +182,12 @@ async fn stopped() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminated) = signal(SignalKind::terminate()) else { return interrupted.await };
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+        let (Ok(mut terminated), Ok(mut hung_up)) = signals else { return interrupted.await };
         tokio::select! {
             () = interrupted => {}
             _ = terminated.recv() => {}
+            _ = hung_up.recv() => {}
         }
     }
     #[cfg(not(unix))]

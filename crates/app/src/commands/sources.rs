@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 
 use anyhow::Result;
-use rollcall_domain::ports::{CheckReport, Problem, RosterStore, SourceState, Tenant};
-use rollcall_domain::{Code, PerKind};
+use futures::{StreamExt as _, stream};
+use rollcall_domain::PerKind;
+use rollcall_domain::ports::{RosterStore, SourceState, StoreError, Tenant};
 
 use super::Context;
 use crate::cli::Sources;
 use crate::config::{Config, SourceConfig};
-use crate::documents::{self, Discovered, Source};
+use crate::documents::{self, CheckProblem, Discovered, Findings, Source};
 use crate::failure::{self, Exit, Failure};
 use crate::screens;
 use crate::wiring;
+
+/// How many tenants are tried at once.
+const TENANTS_AT_ONCE: usize = 4;
 
 pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Exit> {
     match arguments {
@@ -24,8 +28,12 @@ pub(super) async fn run(context: &mut Context, arguments: &Sources) -> Result<Ex
 
 async fn list(context: &mut Context) -> Result<Exit> {
     let config = context.config()?;
-    let store = context.reading(&config).await?;
-    let stored = store.source_list().await?;
+    let stored = match context.reading(&config).await {
+        Ok(store) => store.source_list().await?,
+        // What is configured can be listed before anything was synced.
+        Err(error) if !config.sources().is_empty() && is_absent(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
 
     let mut sources: Vec<Source<'_>> = stored
         .iter()
@@ -60,43 +68,65 @@ async fn list(context: &mut Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn is_absent(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Absent { .. }))
+}
+
 async fn check(context: &mut Context, name: &str) -> Result<Exit> {
     let config = context.config()?;
     let configured = configured(context, &config, name).await?;
     let found = if configured.is_for_all_tenants() {
-        check_all(&configured).await
+        check_all(&config, &configured).await
     } else {
-        match wiring::source(&configured).await {
-            Ok(source) => source.check().await.map_err(Into::into),
-            Err(error) => Err(error),
-        }
+        check_one(&configured).await
     };
-    let found = documents::Check::new(name, configured.kind, found.map_err(|error| failure::explain(&error)));
+    let found = found.map_err(|error| failure::explain(&error));
+    let exit = found.as_ref().err().map_or(Exit::Failed, |explained| explained.exit);
+    let found = documents::Check::new(name, configured.kind, found);
     if context.output.is_json() {
         context.output.json(&found)?;
     } else {
         context.output.text(&screens::listing::check(&found))?;
     }
-    Ok(if found.ok { Exit::Done } else { Exit::Failed })
+    Ok(if found.ok { Exit::Done } else { exit })
+}
+
+async fn check_one(configured: &SourceConfig) -> Result<Findings> {
+    let report = wiring::source(configured).await?.check().await?;
+    Ok((report.facts, report.problems.into_iter().map(Into::into).collect()))
 }
 
 /// Tries every tenant that a source stands for.
-async fn check_all(configured: &SourceConfig) -> Result<CheckReport> {
+async fn check_all(config: &Config, configured: &SourceConfig) -> Result<Findings> {
     let tenants = wiring::directory(configured).await?.tenants().await?;
-    let mut report = CheckReport::default();
-    report.facts.push(("sources".to_owned(), tenants.len().to_string()));
-    for tenant in &tenants {
-        report.facts.push((configured.tenant_name(&tenant.id), tenant.name.clone()));
-        if let Some(reason) = &tenant.unusable {
-            let place = Some(configured.tenant_name(&tenant.id));
-            report.problems.push(Problem { code: Code::FileMissing, place, message: reason.clone() });
-        }
-    }
     if tenants.is_empty() {
-        let message = "the credentials work, and the vendor lists nobody whose roster could be synced".to_owned();
-        report.problems.push(Problem { code: Code::FileMissing, place: None, message });
+        let message = "the credentials work, and the vendor lists nobody whose roster could be synced";
+        return Err(Failure::new("tenant.none", message).into());
     }
-    Ok(report)
+    let mut facts = vec![("sources".to_owned(), tenants.len().to_string())];
+    let checked = tenants.into_iter().map(|tenant| async move {
+        let name = configured.tenant_name(&tenant.id);
+        let mut problems = match config.known_source(&name) {
+            Ok(source) => check_one(&source)
+                .await
+                .map_or_else(|error| CheckProblem::of_failure(failure::explain(&error)), |(_, problems)| problems),
+            Err(unknown) => CheckProblem::of_failure(failure::explain(&unknown.into())),
+        };
+        if let (true, Some(message)) = (problems.is_empty(), tenant.unusable) {
+            problems.push(CheckProblem { code: "tenant.unusable".to_owned(), place: None, message });
+        }
+        for problem in &mut problems {
+            problem.place = Some(problem.place.take().map_or(name.clone(), |place| format!("{name}: {place}")));
+        }
+        ((name, tenant.name), problems)
+    });
+    let mut checked = stream::iter(checked).buffered(TENANTS_AT_ONCE);
+    let mut problems = Vec::new();
+    while let Some((fact, of_tenant)) = checked.next().await {
+        facts.push(fact);
+        problems.extend(of_tenant);
+    }
+    Ok((facts, problems))
 }
 
 async fn discover(context: &mut Context, name: &str) -> Result<Exit> {
@@ -135,8 +165,9 @@ pub(super) async fn configured<'c>(context: &Context, config: &'c Config, name: 
     if is_stored {
         let message = format!("the source `{name}` is in the store, but not in the configuration");
         let hint = format!(
-            "add a `[[source]]` with the name `{name}` to `rollcall.toml`, or bring packages in with `rollcall import PATH \
-             --source {name}`"
+            "add a `[[source]]` with the name `{name}` to `{}`, or bring packages in with `rollcall import PATH --source \
+             {name}`",
+            config.file()
         );
         return Err(Failure::usage("source.unconfigured", message).hint(hint).into());
     }

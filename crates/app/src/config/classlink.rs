@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::auth::SignatureWord;
-use super::http::{HttpSettings, some_root, some_url};
-use super::keys::Keys;
+use super::http::{HttpSettings, check_root, some_root, some_url};
+use super::keys::{Keys, fields_of};
 use super::mistake::Mistake;
 use super::rest::Asking;
 use super::secret::SecretPlace;
@@ -118,6 +118,7 @@ impl ClassLinkSettings {
     pub(super) fn take(keys: &mut Keys<'_>) -> Result<Self, Mistake> {
         let place = keys.span();
         let (_, mode) = keys.choice("mode", "a source over ClassLink", &MODES)?;
+        know(keys, mode)?;
         let AddressKeys { proxy_url, version } = keys.take()?;
         let (access, version, server_auth) = match mode {
             Mode::Proxy => (proxy(keys.take()?, place)?, version.unwrap_or(RestVersion::V1_1), ServerAuth::default()),
@@ -131,6 +132,28 @@ impl ClassLinkSettings {
         let tenants = Tenants::take(keys, TENANTS, alone)?;
         Ok(Self { access, tenants, proxy_url, version, server_auth, http: keys.take()?, asking: keys.take()? })
     }
+}
+
+/// Refuses what such a source has no use for.
+fn know(keys: &mut Keys<'_>, mode: Mode) -> Result<(), Mistake> {
+    keys.know::<AddressKeys>();
+    let (other, of_other) = match mode {
+        Mode::Proxy => {
+            keys.know::<ProxyKeys>();
+            (Mode::Direct, [fields_of::<DirectKeys>(), fields_of::<ServerKeys>()].concat())
+        }
+        Mode::Direct => {
+            keys.know::<DirectKeys>();
+            keys.know::<ServerKeys>();
+            (Mode::Proxy, fields_of::<ProxyKeys>().to_vec())
+        }
+    };
+    TENANTS.make_known(keys);
+    keys.know::<HttpSettings>();
+    keys.know::<Asking>();
+    keys.refuse_unknown(|key| {
+        of_other.contains(&key).then(|| format!("`{key}` belongs to `mode = \"{}\"`", other.as_str()))
+    })
 }
 
 /// What opens a roster through the proxy.
@@ -192,7 +215,9 @@ fn root(base_url: &Spanned<String>, version: Option<RestVersion>) -> Result<Serv
         (Err(_), None) => ServiceRoot::find(url, Some(RestVersion::V1_1)),
         (found, _) => found,
     };
-    found.map_err(|error| Mistake::at(base_url.span(), error.to_string()))
+    let root = found.map_err(|error| Mistake::at(base_url.span(), error.to_string()))?;
+    check_root(&root.base_url, base_url.span())?;
+    Ok(root)
 }
 
 fn server_auth(keys: &mut Keys<'_>) -> Result<ServerAuth, Mistake> {

@@ -84,6 +84,12 @@ impl CleverSettings {
     /// Takes the keys of such a source.
     pub(super) fn take(keys: &mut Keys<'_>) -> Result<Self, Mistake> {
         let place = keys.span();
+        keys.know::<CredentialKeys>();
+        DISTRICTS.make_known(keys);
+        keys.know::<Address>();
+        keys.know::<HttpSettings>();
+        keys.know::<CleverAsking>();
+        keys.refuse_unknown(|_| None)?;
         let credentials = match keys.take()? {
             CredentialKeys { client_id: Some(client_id), client_secret: Some(client_secret), district_token: None } => {
                 let client_id = not_blank("client_id", client_id)?;

@@ -1,6 +1,7 @@
 //! What every source over HTTP can be told about its requests.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::Range;
 
 use rollcall_adapters_clever::CleverConfig;
 use rollcall_adapters_http::{HttpConfig, Url};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::duration::Length;
+use super::mistake::Mistake;
 
 /// How hard a source over HTTP may press its server. What is not said is left as the vendor's adapter has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,10 +44,21 @@ impl HttpSettings {
     }
 }
 
+const WITH_CREDENTIALS: &str = "an address has no user and no password in it; credentials are settings of their own";
+
+/// Refuses the address of a service with a user or a password in it.
+pub(super) fn check_root(root: &Url, place: Range<usize>) -> Result<(), Mistake> {
+    if root.username().is_empty() && root.password().is_none() {
+        return Ok(());
+    }
+    Err(Mistake::at(place, WITH_CREDENTIALS))
+}
+
 /// Reads an address. A wrong one is not quoted: there may be a password in it.
 pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse::<Url>() {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => Err(D::Error::custom(WITH_CREDENTIALS)),
         Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(url),
         _ => Err(D::Error::custom("this is no address of a server; expected `https://HOST/PATH`")),
     }

@@ -64,14 +64,13 @@ impl<'t> Keys<'t> {
 
     /// Takes one key.
     pub(super) fn value(&mut self, key: &'static str) -> Option<Spanned<DeValue<'t>>> {
-        self.known.push(key);
+        self.know_key(key);
         self.left.remove(key)
     }
 
     /// Takes the keys that are the fields of a struct.
     pub(super) fn take<T: Deserialize<'t>>(&mut self) -> Result<T, Mistake> {
-        let fields = fields_of::<T>();
-        self.known.extend(fields);
+        let fields = self.know::<T>();
         let mut taken = DeTable::new();
         for field in fields {
             if let Some((key, value)) = self.left.remove_entry(*field) {
@@ -92,6 +91,31 @@ impl<'t> Keys<'t> {
         })
     }
 
+    /// Says that the fields of a struct are known here, before they are taken.
+    pub(super) fn know<T: Deserialize<'t>>(&mut self) -> &'static [&'static str] {
+        let fields = fields_of::<T>();
+        fields.iter().for_each(|field| self.know_key(field));
+        fields
+    }
+
+    /// Says that a key is known here, before it is taken.
+    pub(super) fn know_key(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
+    /// Refuses what is not known here, so that a key is not called missing where it is misspelt. `elsewhere` may know
+    /// where a key belongs.
+    pub(super) fn refuse_unknown(&self, elsewhere: impl Fn(&str) -> Option<String>) -> Result<(), Mistake> {
+        let is_known = |key: &str| self.known.contains(&key);
+        let Some(key) = self.left.keys().find(|key| !is_known(key.get_ref())) else { return Ok(()) };
+        Err(match elsewhere(key.get_ref()) {
+            Some(message) => Mistake::at(key.span(), message),
+            None => Mistake::unknown_key(key.span(), key.get_ref(), &self.known),
+        })
+    }
+
     /// Refuses what nobody has taken.
     pub(super) fn end(self) -> Result<(), Mistake> {
         match self.left.keys().next() {
@@ -102,7 +126,7 @@ impl<'t> Keys<'t> {
 }
 
 /// The names of a struct's fields as serde knows them; none if it is no struct.
-fn fields_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub(super) fn fields_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
     // It always ends in an error: there is nothing to deserialise.
     let _: Result<T, NotFields> = T::deserialize(FieldNames(&mut fields));

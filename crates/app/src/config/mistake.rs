@@ -28,12 +28,16 @@ impl Mistake {
         let Some(span) = self.span else {
             return Failure::usage("config.invalid", format!("`{}`: {}", path.display(), self.message));
         };
-        let start = span.start.min(text.len());
-        let before = text.get(..start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::usage("config.invalid", format!("`{}` line {line}, column {column}: {}", path.display(), self.message))
+        Failure::usage("config.invalid", format!("{}: {}", place(path, text, span.start), self.message))
     }
+}
+
+/// The words for a place in a file.
+pub(super) fn place(path: &Path, text: &str, at: usize) -> String {
+    let before = text.get(..at.min(text.len())).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("`{}` line {line}, column {column}", path.display())
 }
 
 impl From<toml::de::Error> for Mistake {

@@ -51,6 +51,8 @@ const DEFAULT_DATABASE: &str = "sqlite://rollcall.db";
 /// Everything that is configured.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
+    /// The file that it was read from, if there is one.
+    file: Option<PathBuf>,
     database: Option<SecretString>,
     sources: Vec<SourceConfig>,
 }
@@ -80,14 +82,14 @@ impl Config {
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let read = || -> Result<Self, Mistake> {
             let root = DeTable::parse(text)?.into_inner();
-            let mut config = Self::default();
+            let mut config = Self { file: Some(path.to_owned()), ..Self::default() };
             for (key, value) in root {
                 match key.get_ref().as_ref() {
                     "database" => {
                         let section = DatabaseSection::deserialize(value.into_deserializer())?;
                         config.database = Some(section.url);
                     }
-                    "source" => config.sources = sources(value)?,
+                    "source" => config.sources = sources(value, |at| mistake::place(path, text, at))?,
                     "server" => {
                         return Err(Mistake::at(
                             key.span(),
@@ -115,10 +117,13 @@ impl Config {
     /// The configured source of that name, or that of a tenant (`NAME/TENANT`) where the source `NAME` stands for all.
     pub(crate) fn source(&self, name: &str) -> Option<Cow<'_, SourceConfig>> {
         let exactly = self.sources.iter().find(|source| source.name() == name).map(Cow::Borrowed);
-        exactly.or_else(|| {
-            let of_tenant = |source: &SourceConfig| source.of_tenant(source.tenant_in(name)?);
-            self.sources.iter().find_map(of_tenant).map(Cow::Owned)
-        })
+        exactly.or_else(|| self.tenant_of_all(name).and_then(|(all, tenant)| all.of_tenant(tenant)).map(Cow::Owned))
+    }
+
+    /// The source that stands for all tenants and the tenant of it that a name means, if no source has that very name.
+    pub(crate) fn tenant_of_all<'n>(&self, name: &'n str) -> Option<(&SourceConfig, &'n str)> {
+        let of_tenant = |source| Some((source, SourceConfig::tenant_in(source, name)?));
+        if self.names(name) { None } else { self.sources.iter().find_map(of_tenant) }
     }
 
     /// Whether a source of exactly that name is configured.
@@ -131,7 +136,7 @@ impl Config {
         self.source(name).ok_or_else(|| {
             let failure = Failure::usage("source.unconfigured", format!("the configuration has no source `{name}`"));
             if self.sources.is_empty() {
-                failure.hint("add a `[[source]]` to `rollcall.toml`, or name another file with `--config`")
+                failure.hint(format!("add a `[[source]]` to `{}`, or name another file with `--config`", self.file()))
             } else {
                 failure.hint(self.nearest_source(name))
             }
@@ -144,13 +149,18 @@ impl Config {
         mistake::nearest(name, &names)
     }
 
+    /// The file to write into.
+    pub(crate) fn file(&self) -> std::path::Display<'_> {
+        self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display()
+    }
+
     /// All configured sources.
     pub(crate) fn sources(&self) -> &[SourceConfig] {
         &self.sources
     }
 }
 
-fn sources(value: Spanned<DeValue<'_>>) -> Result<Vec<SourceConfig>, Mistake> {
+fn sources(value: Spanned<DeValue<'_>>, place: impl Fn(usize) -> String) -> Result<Vec<SourceConfig>, Mistake> {
     let span = value.span();
     let DeValue::Array(tables) = value.into_inner() else {
         return Err(Mistake::at(span, "`source` is a list; write `[[source]]` with two brackets"));
@@ -159,7 +169,7 @@ fn sources(value: Spanned<DeValue<'_>>) -> Result<Vec<SourceConfig>, Mistake> {
     let mut sources = Vec::new();
     for table in tables {
         let span = table.span();
-        let source = source::read(table)?;
+        let source = source::read(table, place(span.start))?;
         if !names.insert(source.name().to_owned()) {
             return Err(Mistake::at(span, format!("there are two sources named `{}`", source.name())));
         }
@@ -330,6 +340,8 @@ mod tests {
             source(&format!("{token}\napi_version = \"v2.1\"")),
             source(&format!("{token}\napi_url = \"https://api.clever.com/?token=hunter2\"")),
             source(&format!("{token}\noauth_url = \"hunter2\"")),
+            source(&format!("{token}\napi_url = \"https://u:hunter2@api.clever.com\"")),
+            source("client_id = \"a\"\nclient_secrt = { env = \"S\" }"),
         ];
         let screens: Vec<_> = broken.iter().map(|text| read(text).unwrap_err()).collect();
         let screens = screens.join("\n\n");
@@ -415,6 +427,9 @@ mod tests {
             proxy("application_id = \"a\"\nbearer = { env = \"B\" }\ntenants = \"all\""),
             proxy(&format!("{key}\nproxy_url = \"https://proxy.example.org/?key=hunter2\"")),
             proxy(&format!("{key}\nsignature = \"HMAC-SHA1\"")),
+            proxy("parter_key = { env = \"K\" }\ntenant = \"2222\""),
+            direct(&format!("{key}\napplication_id = \"a\"")),
+            direct(&server.replace("https://", "https://u:hunter2@")),
             direct(""),
             direct("base_url = \"https://sis.example.org\""),
             direct("base_url = \"https://sis.example.org\"\nconsumer_key = \"a\""),

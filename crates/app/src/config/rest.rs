@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::auth::AuthSettings;
 use super::duration::Length;
-use super::http::HttpSettings;
+use super::http::{HttpSettings, check_root};
 use super::keys::Keys;
 use super::mistake::Mistake;
 
@@ -63,6 +63,7 @@ impl RestSettings {
         let place: Place = keys.take()?;
         let root = ServiceRoot::find(place.base_url.get_ref(), place.version)
             .map_err(|error| Mistake::at(place.base_url.span(), error.to_string()))?;
+        check_root(&root.base_url, place.base_url.span())?;
         Ok(Self { root, http: keys.take()?, asking: keys.take()?, auth: AuthSettings::take(keys)? })
     }
 }

@@ -16,6 +16,7 @@ use super::keys::Keys;
 use super::mistake::Mistake;
 use super::rest::RestSettings;
 use super::tenants::{TenantKeys, Tenants};
+use crate::failure::Failure;
 
 /// A sort of source: its word, and how its own keys are read.
 type Sort = (&'static str, fn(&mut Keys<'_>) -> Result<Settings, Mistake>);
@@ -43,9 +44,12 @@ pub(crate) struct SourceConfig {
     written: Written,
 }
 
-/// The keys of a source as they are in the file.
+/// A source as it is in the file: its keys, and its place.
 #[derive(Clone)]
-struct Written(toml::Table);
+struct Written {
+    keys: toml::Table,
+    place: String,
+}
 
 impl fmt::Debug for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +61,13 @@ impl SourceConfig {
     /// The name that commands and the store know it by.
     pub(crate) fn name(&self) -> &str {
         &self.common.name
+    }
+
+    /// What is said where a key is missing that its use needs.
+    pub(crate) fn lacks(&self, key: &str, hint: String) -> Failure {
+        let message =
+            format!("{}: the configuration has no `{key}` for the source `{}`", self.written.place, self.name());
+        Failure::usage("config.invalid", message).hint(hint)
     }
 
     /// Whether it stands for every tenant that its vendor knows, each of which is a source of its own.
@@ -108,7 +119,7 @@ impl SourceConfig {
             text(tenant),
         );
         let own = ["name", "kind", keys.one, keys.all];
-        for (key, value) in self.written.0.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+        for (key, value) in self.written.keys.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
             let _ = writeln!(block, "{key} = {value}");
         }
         Some(block)
@@ -168,7 +179,7 @@ enum TotalsWord {
 }
 
 /// Reads one `[[source]]`.
-pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<SourceConfig, Mistake> {
+pub(super) fn read(table: Spanned<DeValue<'_>>, place: String) -> Result<SourceConfig, Mistake> {
     let written = table.clone();
     let mut keys = Keys::of(table, "a source is a table; write `[[source]]` and its keys below")?;
     for key in NOT_YET {
@@ -181,16 +192,16 @@ pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<SourceConfig, Mistake>
         }
     }
     let (kind, settings) = keys.choice("kind", "a source", &SORTS)?;
-    let place = keys.place_of("name").unwrap_or_else(|| keys.span());
+    let of_name = keys.place_of("name").unwrap_or_else(|| keys.span());
     let common: Common = keys.take()?;
-    check_source_name(&common.name).map_err(|message| Mistake::at(place, message))?;
+    check_source_name(&common.name).map_err(|message| Mistake::at(of_name, message))?;
     let guards = &common.guards;
     if guards.delete_percent > 100 || guards.update_percent > 100 || guards.reject_percent > 100 {
         return Err(Mistake::at(keys.span(), "`guards`: a percentage is at most 100"));
     }
     let settings = settings(&mut keys)?;
     keys.end()?;
-    let written = Written(toml::Table::deserialize(written.into_deserializer())?);
+    let written = Written { keys: toml::Table::deserialize(written.into_deserializer())?, place };
     Ok(SourceConfig { kind, common, settings, written })
 }
 

@@ -26,6 +26,14 @@ pub(super) struct TenantKeys {
     pub(super) all: &'static str,
 }
 
+impl TenantKeys {
+    /// Says that the keys are known, before they are taken.
+    pub(super) fn make_known(self, keys: &mut Keys<'_>) {
+        keys.know_key(self.one);
+        keys.know_key(self.all);
+    }
+}
+
 impl Tenants {
     /// Takes the keys. `alone` says what to do where the credentials open one tenant and no more.
     pub(super) fn take(

@@ -71,7 +71,7 @@ pub(crate) fn check(check: &Check<'_>) -> String {
 pub(crate) fn discovery(discovery: &Discovery<'_>) -> String {
     let tenants = &discovery.tenants;
     if tenants.is_empty() {
-        return "nothing is connected to these credentials\n".to_owned();
+        return "# nothing is connected to these credentials\n".to_owned();
     }
     let mut table = plain_table(&["id", "name", "can be synced"], 3);
     for tenant in tenants {
@@ -81,7 +81,8 @@ pub(crate) fn discovery(discovery: &Discovery<'_>) -> String {
             if tenant.usable { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    let mut text = lines_of(&table);
+    // All of it is a configuration: what is for people is a comment.
+    let mut text: String = lines_of(&table).lines().map(|line| format!("# {line}\n")).collect();
     for tenant in tenants {
         let _ = writeln!(text, "\n# {}", line_of(&tenant.name));
         let width = tenant.details.keys().map(|name| name.chars().count()).max().unwrap_or(0);

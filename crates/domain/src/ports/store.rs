@@ -639,6 +639,12 @@ pub enum StoreError {
         #[source]
         cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// There is no database yet, or nothing in it.
+    #[error("{message}")]
+    Absent {
+        /// What makes it.
+        message: String,
+    },
     /// The database refuses the user or the password.
     #[error("{message}")]
     Denied {
@@ -690,7 +696,7 @@ impl StoreError {
         match self {
             Self::Busy { .. } => "source.busy",
             Self::Address { .. } => "store.address",
-            Self::Unavailable { .. } => "store.unavailable",
+            Self::Unavailable { .. } | Self::Absent { .. } => "store.unavailable",
             Self::Denied { .. } => "store.denied",
             Self::NotWritable { .. } => "store.not_writable",
             Self::Schema { .. } => "store.schema",

@@ -38,6 +38,8 @@ pub(crate) struct Application {
     /// The part of the path that means it. Blank if the list does not say.
     pub(crate) id: String,
     pub(crate) bearer: Option<SecretString>,
+    /// The position of an entry that does not say whose it is. Its `tenant` is none then.
+    pub(crate) unreadable: Option<usize>,
 }
 
 /// A district's own server, and the key to it.
@@ -49,8 +51,9 @@ pub(crate) struct ServerKey {
 
 impl From<Entry> for Application {
     fn from(entry: Entry) -> Self {
-        let text = |text: Option<String>| text.map(|text| text.trim().to_owned()).unwrap_or_default();
+        let text = |text: Option<Word>| text.unwrap_or_default().0;
         Self {
+            unreadable: None,
             tenant: entry.tenant_id.0,
             tenant_name: text(entry.tenant_name),
             name: text(entry.name),
@@ -64,9 +67,32 @@ impl From<Entry> for Application {
 }
 
 impl Application {
+    /// What the list says at a position. It is one tenant's, whatever is wrong with it, and spoils no other's.
+    fn at(position: usize, entry: &str) -> Self {
+        // What the reader says of an entry can quote it.
+        let entry = serde_json::from_str::<Entry>(entry).ok();
+        let is_id = |id: &str| !id.is_empty() && !id.contains(char::is_control);
+        entry.filter(|entry| is_id(&entry.tenant_id.0)).map_or_else(
+            || Self {
+                tenant: format!("?{position}"),
+                tenant_name: String::new(),
+                name: String::new(),
+                enabled: false,
+                status: String::new(),
+                id: String::new(),
+                bearer: None,
+                unreadable: Some(position),
+            },
+            Into::into,
+        )
+    }
+
     /// Refuses a tenant that cannot be read this way.
     pub(crate) fn usable(&self, mode: Mode) -> Result<(), ClassLinkError> {
         let tenant = || self.tenant.clone();
+        if let Some(position) = self.unreadable {
+            return Err(ClassLinkError::Entry { position });
+        }
         if !self.enabled || !self.status.eq_ignore_ascii_case("active") {
             let status = if self.status.is_empty() { "not said".to_owned() } else { self.status.clone() };
             return Err(ClassLinkError::Disabled { tenant: tenant(), enabled: self.enabled, status });
@@ -145,7 +171,12 @@ impl Applications {
     /// The application of one tenant, if its roster can be read this way.
     pub(crate) async fn find(&self, tenant: &str, mode: Mode) -> Result<Application, ClassLinkError> {
         let mut applications = self.list().await?;
+        let unreadable = applications.iter().find_map(|application| application.unreadable);
         applications.retain(|application| application.tenant == tenant);
+        if let (true, Some(position)) = (applications.is_empty(), unreadable) {
+            // It may be this tenant's.
+            return Err(ClassLinkError::Entry { position });
+        }
         choose(applications, tenant, mode)
     }
 
@@ -203,14 +234,10 @@ impl Applications {
                 tracing::warn!("ClassLink gives its list of applications another status than 1");
             }
             let Some(list) = applications.filter(|list| list.get().starts_with('[')) else { continue };
-            // What the reader says of an entry can quote it.
             let entries: Vec<Box<RawValue>> =
                 serde_json::from_str(list.get()).map_err(|_| ClassLinkError::Entry { position: offset })?;
-            let entries = (offset..).zip(entries).map(|(position, entry)| {
-                let entry: Entry = serde_json::from_str(entry.get()).map_err(|_| ClassLinkError::Entry { position })?;
-                if entry.tenant_id.0.is_empty() { Err(ClassLinkError::Entry { position }) } else { Ok(entry.into()) }
-            });
-            return entries.collect();
+            let entries = (offset..).zip(entries);
+            return Ok(entries.map(|(position, entry)| Application::at(position, entry.get())).collect());
         }
         Err(ClassLinkError::NoList { url: RedactedUrl::new(url) })
     }

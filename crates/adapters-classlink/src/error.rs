@@ -32,8 +32,8 @@ pub enum ClassLinkError {
     },
     /// An entry of the list cannot be read, and so might be anybody's.
     #[error(
-        "entry {position} of the list of applications cannot be read: it needs a `tenant_id`, and its fields the types that \
-         ClassLink gives them"
+        "entry {position} of the list of applications cannot be read: it needs a `tenant_id` that is a text or a whole \
+         number"
     )]
     Entry {
         /// Which, from 0.

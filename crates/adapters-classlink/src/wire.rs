@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
 /// A page of the list of applications. An answer without the list says nothing about which tenants there are.
@@ -21,21 +21,27 @@ pub(crate) struct Page {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) tenant_id: Word,
-    #[serde(default)]
-    pub(crate) tenant_name: Option<String>,
-    #[serde(default)]
-    pub(crate) tenant_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) tenant_name: Option<Word>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) tenant_status: Option<Word>,
     /// `"true"` or `"false"`: both are texts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) enabled: Option<Word>,
     /// The part of the path that means this application at this tenant, percent-encoded already.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) oneroster_application_id: Option<Word>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) bearer: Option<SecretString>,
     /// The application's own name, the same everywhere.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) name: Option<Word>,
+}
+
+/// A field that is as good as absent if it cannot be read: it is one tenant's, and the list is everybody's.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok().flatten())
 }
 
 /// The answer about an application's server.
@@ -85,6 +91,15 @@ impl Visitor<'_> for WordVisitor {
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Word, E> {
         Ok(Word(value.to_string()))
+    }
+
+    /// Some write whole numbers so; the exponent's form is told by no id.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Word, E> {
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            Ok(Word(format!("{value:.0}")))
+        } else {
+            Err(E::custom("no id"))
+        }
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Word, E> {

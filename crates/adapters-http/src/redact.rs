@@ -107,9 +107,8 @@ fn without_quoted(filter: &str) -> String {
     }
 }
 
-/// A server's message as it may be shown: on one line, of bounded length, without e-mail addresses and without the secrets
-/// that the request carried.
-pub(crate) fn message(text: &str, secrets: &[SecretString]) -> Option<String> {
+/// A text without secrets.
+pub(crate) fn strike<'t>(text: &'t str, secrets: &[SecretString]) -> Cow<'t, str> {
     let mut text = Cow::Borrowed(text);
     for secret in secrets {
         let secret = secret.expose_secret();
@@ -117,6 +116,13 @@ pub(crate) fn message(text: &str, secrets: &[SecretString]) -> Option<String> {
             text = Cow::Owned(text.replace(secret, HIDDEN));
         }
     }
+    text
+}
+
+/// A server's message as it may be shown: on one line, of bounded length, without e-mail addresses and without the secrets
+/// that the request carried.
+pub(crate) fn message(text: &str, secrets: &[SecretString]) -> Option<String> {
+    let text = strike(text, secrets);
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())

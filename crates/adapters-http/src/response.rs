@@ -29,6 +29,8 @@ pub struct HttpResponse {
     pub body: Bytes,
     /// When the answer had come, by our clock.
     pub received_at: Timestamp,
+    /// What the request carried, to be struck from what the server says.
+    pub(crate) secrets: Vec<secrecy::SecretString>,
 }
 
 /// What was read from a JSON answer, and the answer without its body.
@@ -122,6 +124,13 @@ impl HttpResponse {
     /// By how much the server's clock is ahead of ours, to the second; negative if it is behind.
     pub fn clock_skew(&self) -> Option<SignedDuration> {
         Some(self.date()?.duration_since(self.received_at))
+    }
+}
+
+impl HttpResponse {
+    /// Words of the server as they may be shown: without the secrets that the request carried.
+    pub fn without_secrets(&self, words: &str) -> String {
+        redact::strike(words, &self.secrets).into_owned()
     }
 }
 
@@ -295,6 +304,7 @@ mod tests {
             url: "https://h.example/users?access_token=s3cret".parse().unwrap(),
             body: Bytes::copy_from_slice(body),
             received_at: Timestamp::UNIX_EPOCH,
+            secrets: Vec::new(),
         }
     }
 

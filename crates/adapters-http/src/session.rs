@@ -205,6 +205,7 @@ impl HttpSession {
             // Whoever else is about to ask would be refused as well.
             inner.pace.hold(wait.min(longest));
         }
+        let secrets = || authorization.secrets().iter().chain(&request.secrets).cloned().collect::<Vec<SecretString>>();
         if status.is_success() {
             let body = self.read(&request.url, answer).await?;
             tracing::debug!(
@@ -214,17 +215,17 @@ impl HttpSession {
                 elapsed_ms = begun.elapsed().as_millis(),
                 "a request was answered"
             );
-            return Ok(HttpResponse { status, headers, url: request.url.clone(), body, received_at: now });
+            let secrets = secrets();
+            return Ok(HttpResponse { status, headers, url: request.url.clone(), body, received_at: now, secrets });
         }
         let url = RedactedUrl::new(&request.url);
         if status.is_redirection() {
             return Err(HttpError::Redirect { url, status, to: redirected(&request.url, &headers) });
         }
-        let secrets: Vec<SecretString> = authorization.secrets().iter().chain(&request.secrets).cloned().collect();
         // What the server says about its refusal is worth little: if it cannot be read, so be it.
         let body = read_some(answer).await;
         let skew = response::date(&headers).map(|date| date.duration_since(now));
-        Err(HttpError::Status { url, status, payload: ErrorPayload::of_bytes(&body, &secrets), skew, wait })
+        Err(HttpError::Status { url, status, payload: ErrorPayload::of_bytes(&body, &secrets()), skew, wait })
     }
 
     /// Reads a body, but no more than is allowed.

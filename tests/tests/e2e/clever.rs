@@ -292,7 +292,7 @@ fn districts_are_discovered_each_with_a_source_that_works() {
     source.insert("guards".to_owned(), toml::toml! { delete_percent = 5 }.into());
     let package = "[[source]]\nname = \"csv\"\nkind = \"oneroster-csv\"\npath = \"drops\"\n";
     fs::write(place.path("rollcall.toml"), format!("{config}\n{package}")).unwrap();
-    let unsaid = place.call("sync").args(NAME).answer().exits(1);
+    let unsaid = place.call("sync").args(NAME).answer().exits(2);
     assert!(unsaid.stderr.contains("rollcall sources discover simulated-clever"), "{unsaid}");
     let refused = place.answer("sources discover csv").exits(2);
     assert!(refused.stderr.contains("no list of districts"), "{refused}");

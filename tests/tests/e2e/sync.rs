@@ -118,7 +118,7 @@ fn a_source_that_fails_does_not_keep_the_others_from_their_runs() {
     let _ = place.answer("sync shrunk well").exits(3);
     let _ = place.answer("sync shrunk well --dry-run").exits(3);
     let _ = place.answer("sync shrunk well --allow-mass-change").exits(0);
-    let _ = place.answer("sync fed").exits(1);
+    let _ = place.answer("sync fed").exits(2);
 }
 
 #[test]

@@ -124,7 +124,7 @@ async fn an_answer_without_the_list_is_asked_for_again_and_is_never_an_empty_lis
 }
 
 #[tokio::test]
-async fn a_list_without_an_end_or_with_an_entry_of_nobody_is_no_list() {
+async fn a_list_without_an_end_is_no_list() {
     let classlink = three_tenants().await;
     classlink.script(|asked, behaviour| {
         (asked.collection == "applications").then(|| {
@@ -133,15 +133,39 @@ async fn a_list_without_an_end_or_with_an_entry_of_nobody_is_no_list() {
     });
     let error = classlink.failure().await;
     assert_eq!((error.code.as_str(), error.failure), ("page.repeated", SourceFailure::Temporary));
+}
 
-    for entry in
-        [json!({"enabled": "true"}), json!({"tenant_id": ""}), json!(7), json!({"tenant_id": 1, "bearer": 12345})]
-    {
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_unusable_and_touches_no_other() {
+    let cases = [
+        (json!({"enabled": "true"}), "?1", "json.unexpected"),
+        (json!({"tenant_id": ""}), "?1", "json.unexpected"),
+        (json!({"tenant_id": null}), "?1", "json.unexpected"),
+        (json!({"tenant_id": 1.5}), "?1", "json.unexpected"),
+        (json!({"tenant_id": "22\n\u{1b}[31m"}), "?1", "json.unexpected"),
+        (json!(7), "?1", "json.unexpected"),
+        (json!({"tenant_id": 3333.0, "tenant_name": 77, "enabled": {}}), "3333", "tenant.disabled"),
+        (
+            json!({"tenant_id": 3333, "enabled": "true", "tenant_status": "Active", "oneroster_application_id": "a", "bearer": 12345}),
+            "3333",
+            "tenant.not_shared",
+        ),
+    ];
+    for (entry, tenant, code) in cases {
         let classlink = three_tenants().await;
-        classlink.change(|behaviour| behaviour.applications.insert(1, entry));
-        let error = classlink.failure().await;
-        assert_eq!((error.code.as_str(), error.failure), ("json.unexpected", SourceFailure::Permanent));
-        assert!(error.message.contains("entry 1 ") && !error.message.contains("12345"), "{}", error.message);
+        classlink.change(|behaviour| behaviour.applications.insert(1, entry.clone()));
+        let listed = classlink.directory().sources().await.unwrap();
+        let odd = listed.iter().find(|one| one.tenant == tenant).unwrap_or_else(|| panic!("{entry}"));
+        let error = odd.source.as_ref().unwrap_err();
+        assert_eq!(error.code(), code, "{entry}");
+        assert!(!error.to_string().contains("12345"), "{error}");
+        assert!(listed.iter().any(|one| one.tenant == "2222" && one.source.is_ok()), "{entry}");
+        classlink.pull().await;
+        if code == "json.unexpected" {
+            // One that is not found may be the one that cannot be read.
+            classlink.change(|behaviour| behaviour.applications.retain(|one| one["tenant_id"] != 2222));
+            assert_eq!(classlink.failure().await.code, "json.unexpected");
+        }
     }
 }
 

@@ -285,3 +285,17 @@ async fn no_more_than_ten_thousand_records_are_asked_for_at_once() {
     classlink.try_pull(request(None)).await.unwrap();
     assert!(classlink.rosters().iter().all(|asked| asked.query["limit"] == "10000"));
 }
+
+#[tokio::test]
+async fn a_bearer_that_comes_back_in_the_words_of_a_failure_is_struck() {
+    let classlink = ClassLink::fixture().await;
+    classlink.script(|asked, _| {
+        // So far on that it would be cut in two.
+        let words = format!("{}{}", "no luck with ".repeat(14), asked.authorization);
+        let body = serde_json::json!({"imsx_codeMajor": "failure", "imsx_description": words});
+        (asked.collection != "applications").then(|| ResponseTemplate::new(200).set_body_json(body))
+    });
+    let error = classlink.failure().await;
+    assert_eq!(error.code, "server_error");
+    assert!(error.message.contains("no luck") && !error.message.contains(&BEARER[..6]), "{}", error.message);
+}

@@ -104,7 +104,10 @@ impl Client {
         let mapped = spawn_blocking(move || map_page(&context, &body, first))
             .await
             .map_err(|cause| RestError::Worker { cause })?
-            .map_err(|fault| RestError::Page { url: RedactedUrl::new(url), fault })?;
+            .map_err(|fault| RestError::Page {
+                url: RedactedUrl::new(url),
+                fault: fault.shown(|words| response.without_secrets(words)),
+            })?;
         let count = self.profile.page_count_headers.iter().find_map(|header| response.number(header));
         if let Some(announced) = count.filter(|announced| *announced > mapped.received) {
             return Err(RestError::PageCount { url: RedactedUrl::new(url), announced, received: mapped.received });

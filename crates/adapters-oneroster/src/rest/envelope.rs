@@ -39,6 +39,19 @@ pub enum PageFault {
     ReportedFailure(String),
 }
 
+impl PageFault {
+    /// The same as it may be shown. `strike` takes out the secrets of the request, before anything is cut off.
+    pub(crate) fn shown(self, strike: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::ReportedFailure(words) => Self::ReportedFailure(shorten(&strike(&words))),
+            Self::NoCollection { key, found } => {
+                Self::NoCollection { key, found: found.iter().map(|key| shorten(&strike(key))).collect() }
+            }
+            fault @ (Self::WebPage | Self::NotJson { .. }) => fault,
+        }
+    }
+}
+
 fn instead(keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!(" (but `{}`)", keys.join("`, `")) }
 }
@@ -110,14 +123,14 @@ impl<'j> Visitor<'j> for EnvelopeSeed<'_> {
                 }
                 "description" => {
                     let Text(said) = map.next_value()?;
-                    envelope.description = shorten(&said);
+                    envelope.description = said.into_owned();
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
             if envelope.others.len() < 8 {
-                envelope.others.push(shorten(&key));
+                envelope.others.push(key);
             }
         }
         Ok(envelope)

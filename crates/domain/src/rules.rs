@@ -40,16 +40,7 @@ fn id_rules(record: &Record, found: &mut impl FnMut(Severity, Finding)) {
         }
     };
     hold("sourcedId", record.sourced_id().as_str());
-    let external_ids = match record {
-        Record::Orgs(org) => &org.external_ids,
-        Record::AcademicSessions(session) => &session.external_ids,
-        Record::Courses(course) => &course.external_ids,
-        Record::Classes(class) => &class.external_ids,
-        Record::Users(user) => &user.external_ids,
-        Record::Enrollments(enrollment) => &enrollment.external_ids,
-        Record::Demographics(demographics) => &demographics.external_ids,
-    };
-    for id in external_ids {
+    for id in record.external_ids() {
         hold("externalIds", &id.scheme);
         hold("externalIds", &id.value);
     }

@@ -159,19 +159,6 @@ pub(crate) fn write_role<'a>(role: &'a Role, out: &mut Vec<Bind<'a>>) {
     ]);
 }
 
-/// The external ids of a record.
-pub(crate) fn external_ids(record: &Record) -> &[ExternalId] {
-    match record {
-        Record::Orgs(org) => &org.external_ids,
-        Record::AcademicSessions(session) => &session.external_ids,
-        Record::Courses(course) => &course.external_ids,
-        Record::Classes(class) => &class.external_ids,
-        Record::Users(user) => &user.external_ids,
-        Record::Enrollments(enrollment) => &enrollment.external_ids,
-        Record::Demographics(demographics) => &demographics.external_ids,
-    }
-}
-
 /// Takes the cells of one row, one after the other, and knows what to blame.
 pub(crate) struct Reader {
     row: Row,

@@ -408,7 +408,7 @@ impl<'a> Batch<'a> {
             }
             _ => {}
         }
-        for id in rows::external_ids(record) {
+        for id in record.external_ids() {
             self.external_ids.extend([
                 Bind::int(ord),
                 Bind::text(record.kind().as_str()),

@@ -94,6 +94,11 @@ impl Record {
         each_entity!(self, entity => &entity.sourced_id)
     }
 
+    /// The record's ids in other systems.
+    pub fn external_ids(&self) -> &[ExternalId] {
+        each_entity!(self, entity => &entity.external_ids)
+    }
+
     /// Calls `visit` for every reference that the record holds, in the order of its fields.
     pub fn each_reference<'a>(&'a self, mut visit: impl FnMut(Reference<'a>)) {
         each_entity!(self, entity => entity.each_reference(&mut visit));

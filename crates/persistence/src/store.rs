@@ -110,7 +110,8 @@ impl Database {
         if options.access == Access::Read && migrations.iter().all(|migration| !migration.applied) {
             return Err(StoreError::Absent {
                 message: format!(
-                    "the database {} has no tables of Rollcall's yet; the first import makes them, or name another one",
+                    "the database {} has no tables of Rollcall's yet; the first import or `rollcall db migrate` makes \
+                     them, or name another one",
                     database.0.origin.shown
                 ),
             });

@@ -94,7 +94,9 @@ impl<'t> Keys<'t> {
     /// Says that the fields of a struct are known here, before they are taken.
     pub(super) fn know<T: Deserialize<'t>>(&mut self) -> &'static [&'static str] {
         let fields = fields_of::<T>();
-        fields.iter().for_each(|field| self.know_key(field));
+        for field in fields {
+            self.know_key(field);
+        }
         fields
     }
 

@@ -82,7 +82,10 @@ pub(crate) fn discovery(discovery: &Discovery<'_>) -> String {
         ]);
     }
     // All of it is a configuration: what is for people is a comment.
-    let mut text: String = lines_of(&table).lines().map(|line| format!("# {line}\n")).collect();
+    let mut text = String::new();
+    for line in lines_of(&table).lines() {
+        let _ = writeln!(text, "# {line}");
+    }
     for tenant in tenants {
         let _ = writeln!(text, "\n# {}", line_of(&tenant.name));
         let width = tenant.details.keys().map(|name| name.chars().count()).max().unwrap_or(0);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,18 +15,19 @@ use rollcall_vendor_sim::clever::{
     ApiVersion as Served, Clever as Simulator, CleverCredentials as Known, CleverOptions,
 };
 use rollcall_vendor_sim::oneroster::History;
-use rollcall_vendor_sim::server::{FaultKind, FaultOrder, Server, Vendor};
+use rollcall_vendor_sim::server::{Server, Vendor};
 use rollcall_vendor_sim::{Churn, District};
 use serde_json::json;
 
 use crate::harness::{Clever, SECRET};
 
+#[path = "../../../adapters-oneroster/tests/contract/faults.rs"]
+#[expect(dead_code, reason = "where users stand among the pages is OneRoster's own matter")]
+mod faults;
+
 /// How many objects a page has: some pages of contacts, of users and of sections.
 const PAGE: usize = 40;
 const PAGE_OF_SECTIONS: usize = 10;
-
-/// As often as nobody asks.
-const ALWAYS: u32 = u32::MAX;
 
 /// What goes wrong befalls the users.
 mod v3_1 {
@@ -85,7 +85,6 @@ struct Simulated {
     district: String,
     /// How many pages of contacts there are, on all days of a test.
     contact_pages: u32,
-    armed: AtomicU32,
 }
 
 async fn server(version: ApiVersion, struck: Struck) -> Arc<dyn Upstream> {
@@ -107,7 +106,7 @@ async fn server(version: ApiVersion, struck: Struck) -> Arc<dyn Upstream> {
     let district = vendor.status()["districts"][0]["district"].as_str().unwrap().to_owned();
     let contact_pages = u32::try_from(contacts.div_ceil(PAGE)).unwrap();
     assert!(contact_pages > 1);
-    Arc::new(Simulated { vendor, origin, version, struck, district, contact_pages, armed: AtomicU32::new(0) })
+    Arc::new(Simulated { vendor, origin, version, struck, district, contact_pages })
 }
 
 fn is_contact(record: &Record) -> bool {
@@ -135,22 +134,6 @@ impl Simulated {
             ..RetryPolicy::default()
         };
         Arc::new(CleverSource::new(config, Arc::new(RealTime)).unwrap())
-    }
-}
-
-const fn kind_of(fault: Fault) -> FaultKind {
-    match fault {
-        Fault::TooManyRequests | Fault::TooManyRequestsRetryAfter => FaultKind::RateLimited,
-        Fault::InternalError => FaultKind::ServerError,
-        Fault::Truncated => FaultKind::Truncated,
-        Fault::RepeatedPage => FaultKind::RepeatedPage,
-        Fault::ShortPage => FaultKind::ShortPage,
-        Fault::ShrinkingTotal => FaultKind::ShrinkingTotal,
-        Fault::ExpiredToken => FaultKind::ExpiredToken,
-        Fault::LoginPage => FaultKind::LoginPage,
-        Fault::EmptyCollection => FaultKind::EmptyCollection,
-        Fault::MissingEnvelope => FaultKind::MissingEnvelope,
-        Fault::ConnectionReset => FaultKind::Reset,
     }
 }
 
@@ -213,28 +196,18 @@ impl Upstream for Simulated {
     }
 
     fn arm(&self, fault: Fault, times: Times) {
-        let mut order = FaultOrder::new(kind_of(fault), if times == Times::Once { 1 } else { ALWAYS });
-        order.collection = Some(if self.struck == Struck::Sections { "sections" } else { "users" }.to_owned());
+        let collection = if self.struck == Struck::Sections { "sections" } else { "users" };
         // One page comes as it should; but a collection is empty from its beginning or not at all.
-        order.after = u32::from(fault != Fault::EmptyCollection);
+        let mut after = u32::from(fault != Fault::EmptyCollection);
         if self.struck == Struck::Users {
             // The first page of a list repeats nothing, and is not counted.
-            order.after += self.contact_pages - u32::from(fault == Fault::RepeatedPage);
+            after += self.contact_pages - u32::from(fault == Fault::RepeatedPage);
         }
-        if fault == Fault::TooManyRequestsRetryAfter {
-            order.retry_after = Some(if times == Times::Once { 1 } else { 3_600 });
-        }
-        self.armed.store(order.times, Ordering::Relaxed);
-        self.vendor.faults().arm(order);
+        faults::arm_in(self.vendor.faults(), fault, times, collection, after);
     }
 
     fn disarm(&self) -> usize {
-        let faults = self.vendor.faults();
-        let times = self.armed.load(Ordering::Relaxed);
-        // One that was armed for one time is gone when it has struck.
-        let Some(order) = faults.armed().into_iter().next() else { return times as usize };
-        faults.arm(FaultOrder { times: 0, ..order.clone() });
-        (times - order.times) as usize
+        faults::disarm(self.vendor.faults())
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -24,10 +24,15 @@ const fn kind_of(fault: Fault) -> FaultKind {
 
 /// Makes something go wrong with a page of users.
 pub(crate) fn arm(faults: &Faults, fault: Fault, times: Times) {
-    let mut order = FaultOrder::new(kind_of(fault), if times == Times::Once { 1 } else { ALWAYS });
-    order.collection = Some("users".to_owned());
     // Two pages come as they should; but a collection is empty from its beginning or not at all.
-    order.after = if fault == Fault::EmptyCollection { 0 } else { 2 };
+    arm_in(faults, fault, times, "users", if fault == Fault::EmptyCollection { 0 } else { 2 });
+}
+
+/// Makes something go wrong with a page of a collection, once `after` pages came as they should.
+pub(crate) fn arm_in(faults: &Faults, fault: Fault, times: Times, collection: &str, after: u32) {
+    let mut order = FaultOrder::new(kind_of(fault), if times == Times::Once { 1 } else { ALWAYS });
+    order.collection = Some(collection.to_owned());
+    order.after = after;
     if fault == Fault::TooManyRequestsRetryAfter {
         order.retry_after = Some(if times == Times::Once { 1 } else { 3_600 });
     }

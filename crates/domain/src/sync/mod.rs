@@ -14,6 +14,7 @@
 //! Where it stops, nothing of the roster has changed.
 
 mod deletions;
+mod foresight;
 mod guards;
 mod options;
 mod owned;

@@ -1,6 +1,7 @@
 //! What a run knows while it pulls: each record is decided on arrival if it can be, and put aside if it cannot.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -10,6 +11,7 @@ use jiff::civil::Date;
 
 use super::Failure;
 use super::SyncOptions;
+use super::foresight::{Foresight, Target};
 use super::table::{Entry, Flags, Key, Keys, Loading, Table, flag};
 use super::warnings::Warnings;
 use crate::entities::Enrollment;
@@ -34,6 +36,8 @@ const LOOKED_UP: usize = 100_000;
 const LOOK_UP_BATCH: usize = 5_000;
 /// How often the upstream may move while it is read.
 const RESTARTS: u8 = 3;
+/// Of how many items the entries are fetched from memory at a time: few enough to stay in a core's cache.
+const FORESEEN: usize = 128;
 
 /// The state of one run.
 pub(super) struct Session<'a> {
@@ -71,6 +75,8 @@ pub(super) struct Session<'a> {
     arriving: Option<Kind>,
     restarts: u8,
     pub(super) scratch: Encoder,
+    /// The memory of the last records' keys, for the next ones'.
+    foresight: Foresight,
     /// The memory of the last record's links, for the next one's.
     links: Vec<Link>,
 }
@@ -220,6 +226,7 @@ impl<'a> Session<'a> {
             arriving: None,
             restarts: 0,
             scratch: Encoder::default(),
+            foresight: Foresight::default(),
             links: Vec::new(),
         }
     }
@@ -229,17 +236,49 @@ impl<'a> Session<'a> {
     /// Takes a batch from the source, and says which kind came last.
     pub(super) async fn take(&mut self, batch: Vec<Item>) -> Result<Option<Kind>, Failure> {
         let mut last = None;
-        self.prefetch(&batch);
-        for item in batch {
+        let mut items = batch.into_iter();
+        while !items.as_slice().is_empty() {
+            let foresight = self.foresee(items.as_slice());
+            let taken = self.take_foreseen(items.by_ref().take(FORESEEN), &foresight).await?;
+            last = taken.or(last);
+            self.foresight = foresight;
+        }
+        if self.later.outdated.len() >= FETCH_BATCH {
+            self.compare_outdated().await?;
+        }
+        if self.later.halves.len() >= FETCH_BATCH {
+            self.join_halves().await?;
+        }
+        if self.later.schools.len() >= FETCH_BATCH {
+            self.compare_schools().await?;
+        }
+        self.hand_over_batches().await?;
+        if last != self.arriving {
+            self.arriving = last;
+            self.drop_tied_links();
+        }
+        Ok(last)
+    }
+
+    /// Takes some items, and says of which kind the last record among them was.
+    async fn take_foreseen(
+        &mut self,
+        items: impl Iterator<Item = Item>,
+        foresight: &Foresight,
+    ) -> Result<Option<Kind>, Failure> {
+        let mut last = None;
+        let mut foreseen = foresight.iter();
+        for item in items {
             match item {
                 Item::Upsert(upsert) => {
                     let kind = upsert.record().kind();
                     last = Some(kind);
+                    let Some((key, targets)) = foreseen.next() else { unreachable!("every upsert was foreseen") };
                     if kind == Kind::Demographics && !self.options.demographics {
                         continue;
                     }
                     self.load_for(kind).await?;
-                    self.arrive(upsert);
+                    self.arrive_keyed(upsert, key, targets);
                 }
                 Item::Delete(deletion) => {
                     if deletion.kind == Kind::Demographics && !self.options.demographics {
@@ -263,21 +302,23 @@ impl<'a> Session<'a> {
                 Item::Restart { reason } => self.restart(&reason).await?,
             }
         }
-        if self.later.outdated.len() >= FETCH_BATCH {
-            self.compare_outdated().await?;
-        }
-        if self.later.halves.len() >= FETCH_BATCH {
-            self.join_halves().await?;
-        }
-        if self.later.schools.len() >= FETCH_BATCH {
-            self.compare_schools().await?;
-        }
-        self.hand_over_batches().await?;
-        if last != self.arriving {
-            self.arriving = last;
-            self.drop_tied_links();
-        }
         Ok(last)
+    }
+
+    /// Looks the next items up, so that their entries and those they refer to are at hand.
+    fn foresee(&mut self, items: &[Item]) -> Foresight {
+        let foresight = Foresight::of(&items[..FORESEEN.min(items.len())], &self.keys, take(&mut self.foresight));
+        for (kind, key) in foresight.records() {
+            if let Some(table) = self.table(kind) {
+                table.prefetch(key);
+            }
+        }
+        for target in foresight.targets().iter().filter(|target| target.is_looked_up()) {
+            if let Some(table) = self.table(target.field.target()) {
+                table.prefetch(target.key);
+            }
+        }
+        foresight
     }
 
     /// How many records of all kinds have arrived.
@@ -322,20 +363,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Has the entries fetched from memory that the upserts of a batch will be looked up in.
-    fn prefetch(&self, batch: &[Item]) {
-        for item in batch {
-            let Item::Upsert(upsert) = item else { continue };
-            let record = upsert.record();
-            if let Some(table) = self.table(record.kind()) {
-                table.prefetch(self.keys.of(record.sourced_id()));
-            }
-        }
-    }
-
     /// Forgets the loose links whose targets have arrived by now: guardians come after their children, and there are many.
     fn drop_tied_links(&mut self) {
-        let mut loose = std::mem::take(&mut self.later.loose);
+        let mut loose = take(&mut self.later.loose);
         loose.retain(|link| !self.is_there_by_key(link.field.target(), link.target));
         loose.shrink_to_fit();
         self.later.loose = loose;
@@ -343,6 +373,10 @@ impl<'a> Session<'a> {
 
     /// Decides a record, or puts it aside.
     pub(super) fn arrive(&mut self, upsert: Upsert) {
+        self.keyed(upsert, Self::arrive_keyed);
+    }
+
+    fn arrive_keyed(&mut self, upsert: Upsert, key: Key, targets: &[Target]) {
         let kind = upsert.record().kind();
         self.received += 1;
         self.counts[kind].received += 1;
@@ -354,7 +388,6 @@ impl<'a> Session<'a> {
         if !self.passes_rules(&upsert) {
             return;
         }
-        let key = self.keys.of(upsert.record().sourced_id());
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
             let says_the_same = entry.is_accepted()
@@ -379,7 +412,7 @@ impl<'a> Session<'a> {
             entry.set(flag::WAITING);
             self.later.halves.push(upsert);
         } else {
-            self.admit_keyed(upsert, key);
+            self.admit_keyed(upsert, key, targets);
         }
     }
 
@@ -409,12 +442,20 @@ impl<'a> Session<'a> {
 
     /// Accepts a record if what it requires is there, and keeps it for later if not.
     pub(super) fn admit(&mut self, upsert: Upsert) {
-        let key = self.keys.of(upsert.record().sourced_id());
-        self.admit_keyed(upsert, key);
+        self.keyed(upsert, Self::admit_keyed);
     }
 
-    fn admit_keyed(&mut self, upsert: Upsert, key: Key) {
-        let links = self.links_of(upsert.record());
+    /// Works the keys of a single record out, and does something with them.
+    fn keyed(&mut self, upsert: Upsert, act: impl FnOnce(&mut Self, Upsert, Key, &[Target])) {
+        let foresight = Foresight::of_one(&upsert, &self.keys, take(&mut self.foresight));
+        if let Some((key, targets)) = foresight.iter().next() {
+            act(self, upsert, key, targets);
+        }
+        self.foresight = foresight;
+    }
+
+    fn admit_keyed(&mut self, upsert: Upsert, key: Key, targets: &[Target]) {
+        let links = self.links_of(targets);
         if links.iter().any(|link| link.field.is_required() && !link.is_there) {
             self.table_mut(upsert.record().kind()).entry(key).set(flag::WAITING);
             self.later.early.push(upsert);
@@ -426,20 +467,22 @@ impl<'a> Session<'a> {
 
     /// Compares an accepted record with the stored one, and stages what differs.
     pub(super) fn accept(&mut self, upsert: Upsert) {
-        let key = self.keys.of(upsert.record().sourced_id());
-        let links = self.links_of(upsert.record());
-        self.accept_keyed(upsert, key, links);
+        self.keyed(upsert, |session, upsert, key, targets| {
+            let links = session.links_of(targets);
+            session.accept_keyed(upsert, key, links);
+        });
     }
 
     /// Accepts a record of an earlier run. The source did not send it now, so it keeps nothing that is absent.
     pub(super) fn accept_replayed(&mut self, upsert: Upsert) {
-        let key = self.keys.of(upsert.record().sourced_id());
-        let mut links = self.links_of(upsert.record());
-        for link in &mut links {
-            link.is_marked = true;
-        }
         self.later.replayed.insert((upsert.record().kind(), upsert.record().sourced_id().clone()));
-        self.accept_keyed(upsert, key, links);
+        self.keyed(upsert, |session, upsert, key, targets| {
+            let mut links = session.links_of(targets);
+            for link in &mut links {
+                link.is_marked = true;
+            }
+            session.accept_keyed(upsert, key, links);
+        });
     }
 
     fn accept_keyed(&mut self, upsert: Upsert, key: Key, links: Vec<Link>) {
@@ -460,25 +503,22 @@ impl<'a> Session<'a> {
     }
 
     /// Looks up what a record refers to, in the order of its fields.
-    fn links_of(&mut self, record: &Record) -> Vec<Link> {
-        let mut links = std::mem::take(&mut self.links);
+    fn links_of(&mut self, targets: &[Target]) -> Vec<Link> {
+        let mut links = take(&mut self.links);
         links.clear();
-        record.each_reference(|reference| {
-            let target = self.keys.of(reference.target);
-            let field = reference.field;
-            // An enrollment's school is compared, not looked up.
-            let entry = if field == RefField::EnrollmentSchool {
-                None
+        links.extend(targets.iter().map(|target| {
+            let entry = if target.is_looked_up() {
+                self.table(target.field.target()).and_then(|table| table.get(target.key))
             } else {
-                self.table(field.target()).and_then(|table| table.get(target))
+                None
             };
-            links.push(Link {
-                field,
-                target,
+            Link {
+                field: target.field,
+                target: target.key,
                 is_there: entry.is_some_and(Entry::is_there),
                 is_marked: entry.is_some_and(|entry| entry.has(flag::REFERENCED)),
-            });
-        });
+            }
+        }));
         links
     }
 
@@ -689,7 +729,7 @@ impl<'a> Session<'a> {
 
     /// Compares records that are stored under an older encoding field by field, and rewrites their fingerprints.
     async fn compare_outdated(&mut self) -> Result<(), Failure> {
-        let waiting = std::mem::take(&mut self.later.outdated);
+        let waiting = take(&mut self.later.outdated);
         for chunk in by_kind(waiting) {
             let kind = chunk[0].record().kind();
             let mut stored = self.fetch(kind, chunk.iter().map(|upsert| upsert.record().sourced_id())).await?;
@@ -723,7 +763,7 @@ impl<'a> Session<'a> {
 
     /// Gives users that come without roles the roles they have.
     async fn join_halves(&mut self) -> Result<(), Failure> {
-        let waiting = std::mem::take(&mut self.later.halves);
+        let waiting = take(&mut self.later.halves);
         if waiting.is_empty() {
             return Ok(());
         }
@@ -755,7 +795,7 @@ impl<'a> Session<'a> {
 
     /// Checks the schools of enrollments against classes that this run has not seen.
     pub(super) async fn compare_schools(&mut self) -> Result<(), Failure> {
-        let waiting = std::mem::take(&mut self.later.schools);
+        let waiting = take(&mut self.later.schools);
         for chunk in waiting.chunks(FETCH_BATCH) {
             let classes: HashSet<_> = chunk.iter().map(|claim| &claim.class).collect();
             let known = self.fetch(Kind::Classes, classes.into_iter()).await?;
@@ -943,7 +983,7 @@ impl<'a> Session<'a> {
     async fn hand_over(&mut self) -> Result<(), Failure> {
         self.handed_over().await?;
         if !self.staged.is_empty() {
-            let changes = std::mem::take(&mut self.staged);
+            let changes = take(&mut self.staged);
             let mut staging = self.store.stage(self.source, self.run, changes);
             // A future does nothing until it is asked for the first time.
             match futures::poll!(&mut staging) {

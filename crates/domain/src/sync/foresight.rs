@@ -1,0 +1,91 @@
+//! Looking records up a few ahead.
+//!
+//! The tables of a large district are larger than a processor's caches, and their entries lie scattered. A processor
+//! fetches many of them at once if nothing waits for any; one after the other they cost most of the time of a run.
+
+use super::table::{Key, Keys};
+use crate::ports::{Item, Upsert};
+use crate::{Kind, Record, RefField};
+
+/// A reference of a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    pub(super) field: RefField,
+    pub(super) key: Key,
+}
+
+impl Target {
+    /// An enrollment's school is compared, not looked up.
+    pub(super) fn is_looked_up(&self) -> bool {
+        self.field != RefField::EnrollmentSchool
+    }
+}
+
+/// The keys of records and of what they refer to.
+#[derive(Debug, Default)]
+pub(super) struct Foresight {
+    records: Vec<Foreseen>,
+    targets: Vec<Target>,
+}
+
+/// The key of a record, and how many references it has.
+#[derive(Debug)]
+struct Foreseen {
+    kind: Kind,
+    key: Key,
+    targets: usize,
+}
+
+impl Foresight {
+    /// The keys of the upserts among `items`.
+    pub(super) fn of(items: &[Item], keys: &Keys, mut memory: Self) -> Self {
+        memory.clear();
+        for item in items {
+            if let Item::Upsert(upsert) = item {
+                memory.add(upsert.record(), keys);
+            }
+        }
+        memory
+    }
+
+    /// The keys of one record.
+    pub(super) fn of_one(upsert: &Upsert, keys: &Keys, mut memory: Self) -> Self {
+        memory.clear();
+        memory.add(upsert.record(), keys);
+        memory
+    }
+
+    fn clear(&mut self) {
+        self.records.clear();
+        self.targets.clear();
+    }
+
+    fn add(&mut self, record: &Record, keys: &Keys) {
+        let before = self.targets.len();
+        record.each_reference(|reference| {
+            self.targets.push(Target { field: reference.field, key: keys.of(reference.target) });
+        });
+        let targets = self.targets.len() - before;
+        self.records.push(Foreseen { kind: record.kind(), key: keys.of(record.sourced_id()), targets });
+    }
+
+    /// The records' own keys.
+    pub(super) fn records(&self) -> impl Iterator<Item = (Kind, Key)> {
+        self.records.iter().map(|record| (record.kind, record.key))
+    }
+
+    /// What all of them refer to.
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Each record's key and references, in the order of the records.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &[Target])> {
+        let mut targets = &self.targets[..];
+        self.records.iter().map(move |record| {
+            let (own, others) = targets.split_at(record.targets);
+            targets = others;
+            (record.key, own)
+        })
+    }
+}

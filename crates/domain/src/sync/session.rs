@@ -1,6 +1,7 @@
 //! What a run knows while it pulls: each record is decided on arrival if it can be, and put aside if it cannot.
 
 use std::collections::{HashMap, HashSet};
+use std::hint::black_box;
 use std::mem::take;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use super::Failure;
 use super::SyncOptions;
 use super::foresight::{Foresight, Target};
-use super::table::{Entry, Flags, Key, Keys, Loading, Table, flag};
+use super::table::{Entry, Flags, Key, KeyMap, Keys, Loading, Table, flag};
 use super::warnings::Warnings;
 use crate::entities::Enrollment;
 use crate::ports::{
@@ -179,12 +180,12 @@ struct SchoolClaim {
 /// What is known of records that others are checked against.
 #[derive(Default)]
 pub(super) struct Facts {
-    org_types: HashMap<Key, OrgType>,
-    session_types: HashMap<Key, SessionType>,
+    org_types: KeyMap<OrgType>,
+    session_types: KeyMap<SessionType>,
     /// The school of each class that arrived, in short.
-    class_schools: HashMap<Key, u64>,
+    class_schools: KeyMap<u64>,
     /// The primary teachers of each class.
-    primary_teachers: HashMap<Key, Vec<Tenure>>,
+    primary_teachers: KeyMap<Vec<Tenure>>,
     /// The file or address from which each kind came last.
     pub(super) places: PerKind<Option<Arc<str>>>,
     /// A role was refused of which not even the user is known (R5).
@@ -316,6 +317,9 @@ impl<'a> Session<'a> {
         for target in foresight.targets().iter().filter(|target| target.is_looked_up()) {
             if let Some(table) = self.table(target.field.target()) {
                 table.prefetch(target.key);
+            }
+            if target.field == RefField::EnrollmentClass {
+                black_box(self.facts.class_schools.get(&target.key));
             }
         }
         foresight

@@ -11,17 +11,47 @@
     reason = "bits are packed and hashes are cut on purpose"
 )]
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use siphasher::sip128::SipHasher13;
 
 use crate::{Fingerprint, SourcedId};
 
 /// The hash of a sourcedId, valid within one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     low: u64,
     high: u32,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low);
+    }
+}
+
+/// A map by [`Key`]s, which are hashes already.
+pub(super) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
+
+/// Takes a [`Key`] for its hash: it depends on a secret, so that nobody can craft keys that collide.
+#[derive(Debug, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Key {
@@ -194,7 +224,8 @@ impl Entry {
     }
 }
 
-const SHARDS: usize = 64;
+/// So many that one of them fits a core's cache while it grows, in a district of a million students too.
+const SHARDS: usize = 1024;
 
 /// The entries of one kind.
 #[derive(Debug)]
@@ -308,7 +339,7 @@ impl Loading {
 }
 
 fn shard_of(key: Key) -> usize {
-    (key.high >> 26) as usize
+    (key.high >> 22) as usize
 }
 
 /// Maps the hash onto any number of slots without a division, so that a shard need not double.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use rollcall_domain::ports::{ChangeKind, Commit, DeleteReason, StoreError, StoredRecord};
-use rollcall_domain::{Fingerprint, Kind, Record, RefField, SourceId, SourcedId, Text};
+use rollcall_domain::{Fingerprint, Kind, PerKind, Record, RefField, SourceId, SourcedId, Text};
 use serde::Serialize;
 
 use crate::ahead::{Ahead, Chunk};
@@ -37,6 +37,17 @@ pub(crate) struct Merge<'a> {
     pub(crate) encoding: i16,
     /// Records that are read beside the transaction.
     pub(crate) ahead: Ahead,
+    /// Of kinds whose new records got ids in the order of their staging without a gap.
+    pub(crate) numberings: PerKind<Option<Numbering>>,
+}
+
+/// Ids that follow from the order of staging, so that nothing has to be looked up to find them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbering {
+    first_ord: i64,
+    last_ord: i64,
+    /// What is to be added to the order of staging.
+    shift: i64,
 }
 
 /// The operations on one record, put together.
@@ -202,6 +213,13 @@ impl Merge<'_> {
             Engine::Sqlite if many && !aside.has(table) => " ORDER BY s.sourced_id",
             Engine::Sqlite | Engine::Postgres => "",
         };
+        if aside.has(table)
+            && let Some(numbering) = self.numbering(layout)?
+        {
+            self.numberings[layout.kind] = Some(numbering);
+            into += ", id";
+            from += &format!(", s.ord + {}", numbering.shift);
+        }
         let sql = format!(
             "INSERT INTO {table} ({into}) SELECT {from} FROM {} s{joins} WHERE s.replaces IS NULL{order}",
             layout.staging
@@ -229,6 +247,42 @@ impl Merge<'_> {
         )?;
         self.sequence += last - first + 1;
         Ok(())
+    }
+
+    /// The ids that the new records of an empty table get if they are numbered as they are staged. None if there are
+    /// gaps: the feed counts by ids.
+    fn numbering(&mut self, layout: &'static Layout) -> Result<Option<Numbering>, StoreError> {
+        if self.connection().engine() == Engine::Postgres {
+            return Ok(None);
+        }
+        let sql =
+            format!("SELECT (SELECT min(ord) FROM {table}), (SELECT max(ord) FROM {table})", table = layout.staging);
+        let Some(staged) = self.connection().first("see how records are numbered", &sql, &[])? else { return Ok(None) };
+        let (Some(first_ord), Some(last_ord)) = (staged.int(0), staged.int(1)) else { return Ok(None) };
+        if i64::try_from(self.staging.puts[layout.kind]) != Ok(last_ord - first_ord + 1) {
+            return Ok(None);
+        }
+        // An id is never given twice, though its record be erased.
+        let last_id = self.connection().number(
+            "find the last internal id",
+            "SELECT seq FROM main.sqlite_sequence WHERE name = ?",
+            &[Bind::text(layout.table)],
+        )?;
+        Ok(Some(Numbering { first_ord, last_ord, shift: last_id + 1 - first_ord }))
+    }
+
+    /// Where the id of the record with the order of staging `ord` comes from: an expression, joins and a condition.
+    fn owner(&mut self, layout: &'static Layout, ord: &str) -> (String, String, String) {
+        if let Some(Numbering { first_ord, last_ord, shift }) = self.numberings[layout.kind] {
+            // Rows of withdrawn records are still staged.
+            return (format!("{ord} + {shift}"), String::new(), format!("{ord} BETWEEN {first_ord} AND {last_ord}"));
+        }
+        let (source, join) = (self.source.0, self.connection().ordered_join());
+        let joins = format!(
+            " {join} {} s ON s.ord = {ord} {join} {} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id",
+            layout.staging, layout.table
+        );
+        ("t.id".to_owned(), joins, "TRUE".to_owned())
     }
 
     /// Updates what is there already; answers whether anything was.
@@ -356,17 +410,14 @@ impl Merge<'_> {
         let (source, stem) = (self.source.0, child.link.stem);
         let columns: String = child.columns.iter().map(|column| format!("{}, ", column.name)).collect();
         let staged: String = child.columns.iter().map(|column| format!("c.{}, ", column.name)).collect();
-        let join = self.connection().ordered_join();
+        let (id, joins, condition) = self.owner(layout, "c.ord");
         let sql = format!(
             "INSERT INTO {table} ({owner}, position, {columns}{stem}_ref, {stem}_id) \
-             SELECT t.id, c.position, {staged}c.{stem}_ref, l.id FROM {child_staging} c {join} {staging} s ON s.ord = c.ord \
-             {join} {holder} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id \
-             LEFT JOIN {target} l ON l.source_id = {source} AND l.sourced_id = c.{stem}_ref WHERE TRUE{there}",
+             SELECT {id}, c.position, {staged}c.{stem}_ref, l.id FROM {child_staging} c{joins} \
+             LEFT JOIN {target} l ON l.source_id = {source} AND l.sourced_id = c.{stem}_ref WHERE {condition}{there}",
             table = child.table,
             owner = child.owner,
             child_staging = child.staging,
-            staging = layout.staging,
-            holder = layout.table,
             target = child.link.target(),
             there = still_there(updated),
         );
@@ -379,13 +430,11 @@ impl Merge<'_> {
             return Ok(());
         }
         let (source, kind) = (self.source.0, layout.kind.as_str());
-        let join = self.connection().ordered_join();
+        let (id, joins, condition) = self.owner(layout, "e.ord");
         let sql = format!(
             "INSERT INTO external_ids (kind, record_id, scheme, value, source_id) \
-             SELECT '{kind}', t.id, e.scheme, e.value, {source} FROM {EXTERNAL_IDS} e {join} {staging} s ON s.ord = e.ord \
-             {join} {table} t ON t.source_id = {source} AND t.sourced_id = s.sourced_id WHERE e.kind = '{kind}'{there}",
-            staging = layout.staging,
-            table = layout.table,
+             SELECT '{kind}', {id}, e.scheme, e.value, {source} FROM {EXTERNAL_IDS} e{joins} \
+             WHERE e.kind = '{kind}' AND {condition}{there}",
             there = still_there(updated),
         );
         self.connection().execute_once("write external ids", &sql, &[])?;

@@ -15,19 +15,26 @@ use crate::error::{Origin, file_failed};
 /// How many rows one statement inserts.
 const ROWS: usize = 32;
 
-/// What every connection sets. The caches are small: a district's hot index pages fit, and memory stays bounded.
-const SETTINGS: &str = "
-    PRAGMA busy_timeout = 60000;
-    PRAGMA foreign_keys = ON;
-    PRAGMA synchronous = NORMAL;
-    PRAGMA cache_size = -32768;
-    PRAGMA threads = 2;
-";
+/// The cache of a connection, in KiB. It is small: a district's hot index pages fit, and memory stays bounded.
+pub(crate) const CACHE: u64 = 32 * 1024;
+/// The largest that it may be for a first load, in KiB.
+pub(crate) const LARGEST_CACHE: u64 = 128 * 1024;
+
+/// What every connection sets.
+fn settings() -> String {
+    format!(
+        "PRAGMA busy_timeout = 60000;
+         PRAGMA foreign_keys = ON;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA cache_size = -{CACHE};
+         PRAGMA threads = 2;"
+    )
+}
 
 /// Opens the file for reading and writing, and makes it if it is not there.
 pub(crate) fn open(path: &Path, origin: &Arc<Origin>) -> Result<Connection, StoreError> {
     let mut connection = establish(&path.display().to_string(), origin)?;
-    connection.batch("open it", SETTINGS)?;
+    connection.batch("open it", &settings())?;
     Ok(connection)
 }
 
@@ -44,7 +51,7 @@ pub(crate) fn open_read_only(path: &Path, origin: &Arc<Origin>) -> Result<Connec
     let mut last = None;
     for mode in ["mode=rw", "mode=ro", "mode=ro&immutable=1"] {
         let opened = establish(&format!("file:{escaped}?{mode}"), origin).and_then(|mut connection| {
-            connection.batch("open it", SETTINGS)?;
+            connection.batch("open it", &settings())?;
             connection.batch("open it", "PRAGMA query_only = ON")?;
             connection.rows("open it", "SELECT count(*) FROM sqlite_master", &[])?;
             Ok(connection)

@@ -51,7 +51,7 @@ pub(crate) enum Operation {
 /// What a run has put aside.
 pub(crate) struct Staging {
     pub(crate) connection: Connection,
-    /// How many puts of each kind were staged; withdrawn ones are not taken off.
+    /// How many puts of each kind are staged.
     pub(crate) puts: PerKind<u64>,
     /// Which kinds have external ids among them.
     pub(crate) external_ids: PerKind<bool>,
@@ -253,7 +253,8 @@ impl Staging {
             if self.has(layout.staging) {
                 self.index(layout.staging, "sourced_id")?;
                 let sql = format!("DELETE FROM {} WHERE sourced_id IN {texts}", layout.staging);
-                self.connection.execute("withdraw a staged record", &sql, std::slice::from_ref(&ids))?;
+                let rows = self.connection.execute("withdraw a staged record", &sql, std::slice::from_ref(&ids))?;
+                self.puts[layout.kind] -= rows as u64;
             }
             if self.has(OPERATIONS) {
                 self.index(OPERATIONS, "sourced_id")?;

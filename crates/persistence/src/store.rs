@@ -11,7 +11,7 @@ use rollcall_domain::ports::{
     RosterStore, RunFilter, RunOutcome, RunRow, RunStatus, SourceRow, SourceState, StagedChange, StoreError,
     StoredFingerprint,
 };
-use rollcall_domain::{ENCODING_VERSION, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId};
+use rollcall_domain::{ENCODING_VERSION, Kind, PendingRecord, PerKind, Record, RefField, RunId, SourceId, SourcedId};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
@@ -22,7 +22,7 @@ use crate::merge::{self, Merge};
 use crate::migrate::{self, MigrationStatus};
 use crate::staging::Staging;
 use crate::url::Target;
-use crate::{book, postgres, reads, role_books, sqlite};
+use crate::{book, load, postgres, reads, role_books, sqlite};
 
 /// How many idle connections are kept.
 const IDLE: usize = 4;
@@ -438,9 +438,7 @@ impl Inner {
             }
         };
         let staging = &mut *locked(&staging);
-        let (applied, files, erased) = in_transaction(staging, "apply the changes", |staging| {
-            self.apply_in_transaction(staging, commit, encoding)
-        })?;
+        let (applied, files, erased) = self.apply_checked(staging, commit, encoding)?;
         if erased && staging.connection.engine() == Engine::Sqlite {
             // Erased rows may leave copies in the free space of pages that are still used; rewriting the file ends them.
             // What is applied stays applied if that fails.
@@ -453,12 +451,30 @@ impl Inner {
         Ok(applied)
     }
 
-    fn apply_in_transaction(
-        &self,
-        staging: &mut Staging,
-        commit: &Commit,
-        encoding: i16,
-    ) -> Result<(Applied, Vec<PathBuf>, bool), StoreError> {
+    /// Applies in a transaction; the first one of all with the foreign keys checked at its end.
+    fn apply_checked(&self, staging: &mut Staging, commit: &Commit, encoding: i16) -> Result<Done, StoreError> {
+        const ACTION: &str = "apply the changes";
+        if load::is_first(&mut staging.connection)? {
+            let records = staging.puts.iter().map(|(_, puts)| puts).sum();
+            load::prepare_first(&mut staging.connection, records)?;
+            let applied = in_transaction(staging, ACTION, |staging| {
+                // Somebody else may have been first.
+                if !load::is_first(&mut staging.connection)? {
+                    return Ok(None);
+                }
+                let done = self.apply_in_transaction(staging, commit, encoding)?;
+                load::check_keys(&mut staging.connection)?;
+                Ok(Some(done))
+            });
+            load::end_first(&mut staging.connection)?;
+            if let Some(done) = applied? {
+                return Ok(done);
+            }
+        }
+        in_transaction(staging, ACTION, |staging| self.apply_in_transaction(staging, commit, encoding))
+    }
+
+    fn apply_in_transaction(&self, staging: &mut Staging, commit: &Commit, encoding: i16) -> Result<Done, StoreError> {
         let (source, run) = (commit.outcome.source, commit.outcome.run);
         let connection = &mut staging.connection;
         let lock = match connection.engine() {
@@ -611,8 +627,12 @@ fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence:
         sequence,
         encoding,
         ahead: Ahead::default(),
+        numberings: PerKind::default(),
     }
 }
+
+/// What was applied, files to remove, and whether demographics were erased.
+type Done = (Applied, Vec<PathBuf>, bool);
 
 /// Runs `work` in a transaction of the staging's connection.
 fn in_transaction<T>(

@@ -9,6 +9,7 @@ mod encoding;
 pub mod entities;
 mod finding;
 mod identity;
+pub mod keys;
 mod kind;
 pub mod ports;
 mod reference;

@@ -32,6 +32,7 @@ mod layout;
 mod load;
 mod merge;
 mod migrate;
+mod ordinals;
 mod postgres;
 mod reads;
 mod role_books;

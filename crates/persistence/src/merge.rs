@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::ahead::{Ahead, Chunk};
 use crate::connection::{Bind, Connection, Engine, Work};
-use crate::layout::{Child, LAYOUTS, Layout, Place, Type, layout, place};
+use crate::layout::{Child, LAYOUTS, Layout, Link, Place, Type, layout, place};
 use crate::load;
+use crate::ordinals;
 use crate::reads;
 use crate::rows;
 use crate::staging::{EXTERNAL_IDS, OPERATIONS, Operation, REJECTS, Staging, insert, json};
@@ -73,6 +74,9 @@ impl Merge<'_> {
     /// Writes everything that was staged about records.
     pub(crate) fn records(&mut self) -> Result<(), StoreError> {
         self.prepare()?;
+        if let Some(ordinals) = &mut self.staging.ordinals {
+            ordinals.forget();
+        }
         let large = self.large();
         let mut aside = load::put_aside(self.connection(), &large)?;
         self.plan_for_sets()?;
@@ -200,10 +204,17 @@ impl Merge<'_> {
             // Records of the same kind may be made by this very statement; they are attached after it.
             if link.field.target() != layout.kind {
                 into += &format!(", {stem}_id");
-                from += &format!(", l_{stem}.id");
-                joins += &format!(
-                    " LEFT JOIN {target} l_{stem} ON l_{stem}.source_id = {source} AND l_{stem}.sourced_id = s.{stem}_ref"
-                );
+                if let Some(Numbering { first_ord, last_ord, shift }) = self.numbered(layout, link) {
+                    from += &format!(
+                        ", CASE WHEN s.{stem}_ord BETWEEN {first_ord} AND {last_ord} THEN s.{stem}_ord + {shift} \
+                         ELSE (SELECT id FROM {target} WHERE source_id = {source} AND sourced_id = s.{stem}_ref) END"
+                    );
+                } else {
+                    from += &format!(", l_{stem}.id");
+                    joins += &format!(
+                        " LEFT JOIN {target} l_{stem} ON l_{stem}.source_id = {source} AND l_{stem}.sourced_id = s.{stem}_ref"
+                    );
+                }
             }
         }
         // Keys that come in order are faster to keep; PostgreSQL spends its time elsewhere. Where the keys are made
@@ -269,6 +280,13 @@ impl Merge<'_> {
             &[Bind::text(layout.table)],
         )?;
         Ok(Some(Numbering { first_ord, last_ord, shift: last_id + 1 - first_ord }))
+    }
+
+    /// The numbering of what a reference points at, where it was staged with its ordinal.
+    fn numbered(&self, layout: &'static Layout, link: &Link) -> Option<Numbering> {
+        self.staging.ordinals.as_ref()?;
+        let is_kept = ordinals::links(layout).any(|kept| kept.field == link.field);
+        self.numberings[link.field.target()].filter(|_| is_kept)
     }
 
     /// Where the id of the record with the order of staging `ord` comes from: an expression, joins and a condition.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Bind, Connection, Engine};
 use crate::layout::{LAYOUTS, Layout, Type, layout};
+use crate::ordinals::{self, Ordinals};
 use crate::rows;
 use crate::{postgres, sqlite};
 
@@ -61,6 +62,8 @@ pub(crate) struct Staging {
     /// Which kinds have other operations on records.
     pub(crate) others: PerKind<bool>,
     pub(crate) rejects: u64,
+    /// What the staging of a first load knows of its records.
+    pub(crate) ordinals: Option<Ordinals>,
     next: i64,
     tables: HashSet<&'static str>,
     indexes: HashSet<String>,
@@ -88,11 +91,17 @@ impl Staging {
             deletions: PerKind::default(),
             others: PerKind::default(),
             rejects: 0,
+            ordinals: None,
             next: 1,
             tables: HashSet::new(),
             indexes: HashSet::new(),
             file,
         }
+    }
+
+    /// Keeps the references of records as ordinals too. Before anything is staged.
+    pub(crate) fn keep_ordinals(&mut self) {
+        self.ordinals = Some(Ordinals::default());
     }
 
     /// Takes up what another process has kept: `present` are the staging tables that are there.
@@ -165,6 +174,7 @@ impl Staging {
     }
 
     fn record_tables(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
+        let has_ordinals = self.ordinals.is_some();
         self.table(layout.staging, |engine| {
             let mut columns = format!(
                 "ord {}, sourced_id {}, replaces BIGINT, fingerprint {}, modified_ms BIGINT",
@@ -177,6 +187,9 @@ impl Staging {
             }
             for link in layout.links {
                 columns += &format!(", {}_ref {}", link.stem, id_type(engine));
+            }
+            for link in ordinals::links(layout).filter(|_| has_ordinals) {
+                columns += &format!(", {}_ord BIGINT", link.stem);
             }
             columns
         })?;
@@ -278,6 +291,10 @@ impl Staging {
                     any = true;
                     self.puts[layout.kind] += 1;
                     batch.put(ord, record, *fingerprint, *modified_ms);
+                    if let Some(ordinals) = &mut self.ordinals {
+                        ordinals.note(record, ord);
+                        ordinals.write(layout, record, &mut batch.records);
+                    }
                 }
             }
             if any {
@@ -353,7 +370,12 @@ impl Staging {
     }
 
     fn write(&mut self, layout: &'static Layout, batch: &Batch<'_>) -> Result<(), StoreError> {
-        insert(&mut self.connection, layout.staging, &staged_columns(layout), &batch.records)?;
+        let mut columns = staged_columns(layout);
+        let ords: Vec<_> = ordinals::links(layout).map(|link| format!("{}_ord", link.stem)).collect();
+        if self.ordinals.is_some() {
+            columns.extend(ords.iter().map(String::as_str));
+        }
+        insert(&mut self.connection, layout.staging, &columns, &batch.records)?;
         for (child, rows) in layout.children.iter().zip([&batch.first, &batch.second]) {
             let mut columns = vec!["ord", "position"];
             columns.extend(child.columns.iter().map(|column| column.name));

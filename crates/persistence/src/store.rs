@@ -330,6 +330,7 @@ impl Inner {
 
     fn new_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
+        let is_first = load::is_first(&mut connection)?;
         let file = match self.database() {
             None => None,
             Some(path) => {
@@ -341,7 +342,11 @@ impl Inner {
                 Some(file)
             }
         };
-        Ok(Staging::new(connection, file))
+        let mut staging = Staging::new(connection, file);
+        if is_first {
+            staging.keep_ordinals();
+        }
+        Ok(staging)
     }
 
     fn staging_or_new(&self, source: SourceId, run: RunId) -> Result<Arc<Mutex<Staging>>, StoreError> {

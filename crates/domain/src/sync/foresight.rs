@@ -3,7 +3,7 @@
 //! The tables of a large district are larger than a processor's caches, and their entries lie scattered. A processor
 //! fetches many of them at once if nothing waits for any; one after the other they cost most of the time of a run.
 
-use super::table::{Key, Keys};
+use crate::keys::{Key, Keys};
 use crate::ports::{Item, Upsert};
 use crate::{Kind, Record, RefField};
 

@@ -13,9 +13,10 @@ use jiff::civil::Date;
 use super::Failure;
 use super::SyncOptions;
 use super::foresight::{Foresight, Target};
-use super::table::{Entry, Flags, Key, KeyMap, Keys, Loading, Table, flag};
+use super::table::{Entry, Flags, Loading, Table, flag};
 use super::warnings::Warnings;
 use crate::entities::Enrollment;
+use crate::keys::{Key, KeyMap, Keys};
 use crate::ports::{
     ChangeKind, DeleteReason, Deletion, Fetched, Item, OwnedChange, Pages, RosterStore, SourceDescription, SourceState,
     StagedChange, StoreError, StoredFingerprint, Upsert, UserHalf,

@@ -2,8 +2,7 @@
 //!
 //! A district of a million students has eight million enrollments, so an entry has to be small (40 bytes) and growth
 //! must not copy everything at once: the table is split in shards that grow by a fifth, one at a time. Ids are kept as
-//! keyed 96-bit hashes: two of ten million ids share one with a probability of 10^-15, and the key is drawn anew in every
-//! process, so nobody can craft colliding ids.
+//! [`Key`]s.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -11,75 +10,8 @@
     reason = "bits are packed and hashes are cut on purpose"
 )]
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-
-use siphasher::sip128::SipHasher13;
-
-use crate::{Fingerprint, SourcedId};
-
-/// The hash of a sourcedId, valid within one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    low: u64,
-    high: u32,
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.low);
-    }
-}
-
-/// A map by [`Key`]s, which are hashes already.
-pub(super) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
-
-/// Takes a [`Key`] for its hash: it depends on a secret, so that nobody can craft keys that collide.
-#[derive(Debug, Default)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-impl Key {
-    /// Eight bytes of the key, for where a false positive in 2^64 only spoils a warning.
-    pub(super) const fn short(self) -> u64 {
-        self.low
-    }
-}
-
-/// Makes [`Key`]s.
-#[derive(Debug)]
-pub(super) struct Keys(SipHasher13);
-
-impl Default for Keys {
-    fn default() -> Self {
-        // The standard library's own source of keys that nobody can foresee.
-        let (one, other) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
-        Self(SipHasher13::new_with_keys(one, other))
-    }
-}
-
-impl Keys {
-    pub(super) fn of(&self, id: &SourcedId) -> Key {
-        let hash = self.0.hash(id.as_str().as_bytes());
-        // Zero marks an empty slot.
-        Key { low: hash.h1, high: hash.h2 as u32 | 1 }
-    }
-}
+use crate::Fingerprint;
+use crate::keys::Key;
 
 /// What is known of a record: a set of [`flag`]s.
 pub(super) type Flags = u16;
@@ -379,6 +311,8 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SourcedId;
+    use crate::keys::Keys;
 
     #[test]
     fn entries_are_found_again_after_growth_with_all_they_hold() {

@@ -6,7 +6,6 @@
 use rollcall_domain::keys::{KeyMap, Keys};
 use rollcall_domain::{Kind, PerKind, Record, RefField};
 
-use crate::connection::Bind;
 use crate::layout::{Layout, Link};
 
 /// The references that are kept as ordinals too.
@@ -40,16 +39,26 @@ impl Ordinals {
         }
     }
 
-    /// Adds the ordinals of what a record refers to, in the order of [`links`]; NULL where there is none yet.
-    pub(crate) fn write(&self, layout: &'static Layout, record: &Record, row: &mut Vec<Bind<'_>>) {
-        for link in links(layout) {
-            let mut ord = None;
+    /// The ordinals of what records refer to, in the order of the records and of [`links`]; none where there is none yet.
+    ///
+    /// All are looked up together: a processor fetches many places of a large map at once if nothing waits for any.
+    pub(crate) fn of_links<'a>(
+        &self,
+        layout: &'static Layout,
+        records: impl Iterator<Item = &'a Record>,
+    ) -> impl Iterator<Item = Option<i64>> {
+        let mut wanted = Vec::new();
+        for record in records {
+            let first = wanted.len();
+            wanted.extend(links(layout).map(|link| (link.field.target(), None)));
             record.each_reference(|reference| {
-                if reference.field == link.field {
-                    ord = self.known[link.field.target()].get(&self.keys.of(reference.target)).copied();
+                if let Some(place) = links(layout).position(|link| link.field == reference.field) {
+                    wanted[first + place].1 = Some(self.keys.of(reference.target));
                 }
             });
-            row.push(Bind::Int(ord.map(i64::from)));
         }
+        let found: Vec<_> =
+            wanted.iter().map(|(kind, key)| key.and_then(|key| self.known[*kind].get(&key).copied())).collect();
+        found.into_iter().map(|ord| ord.map(i64::from))
     }
 }

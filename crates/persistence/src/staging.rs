@@ -282,20 +282,28 @@ impl Staging {
     fn stage_additions(&mut self, changes: &[StagedChange]) -> Result<(), StoreError> {
         let first = self.next;
         for layout in &LAYOUTS {
+            let puts = || {
+                (first..).zip(changes).filter_map(|(ord, change)| match change {
+                    StagedChange::Put { record, fingerprint, modified_ms, .. } if record.kind() == layout.kind => {
+                        Some((ord, record, *fingerprint, *modified_ms))
+                    }
+                    _ => None,
+                })
+            };
             let mut batch = Batch::default();
             let mut any = false;
-            for (ord, change) in (first..).zip(changes) {
-                if let StagedChange::Put { record, fingerprint, modified_ms, .. } = change
-                    && record.kind() == layout.kind
-                {
-                    any = true;
-                    self.puts[layout.kind] += 1;
-                    batch.put(ord, record, *fingerprint, *modified_ms);
-                    if let Some(ordinals) = &mut self.ordinals {
-                        ordinals.note(record, ord);
-                        ordinals.write(layout, record, &mut batch.records);
-                    }
-                }
+            let links = ordinals::links(layout).count();
+            let mut ordinals = (self.ordinals.as_ref())
+                .map(|ordinals| ordinals.of_links(layout, puts().map(|(_, record, ..)| record)));
+            for (ord, record, fingerprint, modified_ms) in puts() {
+                any = true;
+                self.puts[layout.kind] += 1;
+                batch.put(ord, record, fingerprint, modified_ms);
+                batch.records.extend(ordinals.iter_mut().flatten().take(links).map(Bind::Int));
+            }
+            drop(ordinals);
+            if let Some(ordinals) = &mut self.ordinals {
+                puts().for_each(|(ord, record, ..)| ordinals.note(record, ord));
             }
             if any {
                 self.record_tables(layout)?;

@@ -19,9 +19,8 @@ use crate::error::failed;
 /// A [`RosterStore`] in which nothing is and nothing stays.
 ///
 /// Every read is empty, so that a sync over it sees a first import. What is staged is dropped, but for two things:
-/// rejects are handed to whoever made the store, and users who came without roles are kept in a temporary file, because
-/// their roles may come apart from them and have to be put to what was staged. The file has no name and is gone with the
-/// store.
+/// rejects are handed to whoever made the store, and users are kept in a temporary file, because roles may come apart
+/// from them and have to be put to what was staged. The file has no name and is gone with the store.
 pub struct DiscardingStore {
     on_reject: Box<dyn Fn(&Reject) + Send + Sync>,
     users: Mutex<Users>,
@@ -219,10 +218,8 @@ impl RosterStore for DiscardingStore {
         let mut users = self.users();
         for change in changes {
             match change {
-                StagedChange::Put { record: Record::Users(user), .. }
-                    if user.roles.is_empty() || users.places.contains_key(&user.sourced_id) =>
-                {
-                    users.put(&Record::Users(user)).map_err(|error| failed("keep users in a temporary file", error))?;
+                StagedChange::Put { record: record @ Record::Users(_), .. } => {
+                    users.put(&record).map_err(|error| failed("keep users in a temporary file", error))?;
                 }
                 StagedChange::Withdraw { kind: Kind::Users, sourced_id } => {
                     users.places.remove(&sourced_id);
@@ -273,36 +270,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn staged_users_without_roles_can_be_fetched_rejects_are_handed_on_and_the_rest_is_dropped() {
+    async fn staged_users_can_be_fetched_rejects_are_handed_on_and_the_rest_is_dropped() {
         let rejects = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&rejects);
         let discarding = DiscardingStore::new(move |reject| seen.lock().unwrap().push(reject.clone()));
         let (source, run) = (SourceId(1), store::run_id());
-        let without_roles = |mut record: Record| {
-            if let Record::Users(user) = &mut record {
-                user.roles.clear();
-            }
-            record
-        };
-        let records = || build::full_records().into_iter().map(without_roles);
-        let mut changes: Vec<_> = records().map(store::created).collect();
+        let mut changes: Vec<_> = build::full_records().into_iter().map(store::created).collect();
         changes.push(StagedChange::Reject { reject: store::reject(Kind::Users, Some("zoe"), 7), pending: None });
         changes.push(StagedChange::Withdraw { kind: Kind::Users, sourced_id: build::id("agent") });
         discarding.stage(source, run, changes).await.unwrap();
         let ids = store::ids_of(&["agent", "user"]);
         let users = discarding.fetch(source, run, Kind::Users, &ids).await.unwrap();
-        let expected: Vec<Record> = records().filter(|record| record.sourced_id() == &ids[1]).take(1).collect();
+        let expected: Vec<Record> =
+            build::full_records().into_iter().filter(|record| record.sourced_id() == &ids[1]).take(1).collect();
         assert_eq!(users.into_iter().filter_map(|user| user.staged).collect::<Vec<_>>(), expected);
         assert!(discarding.fetch(source, run, Kind::Classes, &store::ids_of(&["class"])).await.unwrap().is_empty());
         assert_eq!(rejects.lock().unwrap().len(), 1);
-        let given = build::full_records().into_iter().find(|record| record.sourced_id() == &ids[1]).unwrap();
-        discarding.stage(source, run, vec![store::created(given.clone())]).await.unwrap();
-        let users = discarding.fetch(source, run, Kind::Users, &ids).await.unwrap();
-        assert_eq!(users[0].staged, Some(given.clone()), "roles that came later count");
         discarding.stage_clear(source, run).await.unwrap();
         assert!(discarding.fetch(source, run, Kind::Users, &ids).await.unwrap().is_empty());
-        discarding.stage(source, run, vec![store::created(given)]).await.unwrap();
-        let users = discarding.fetch(source, run, Kind::Users, &ids).await.unwrap();
-        assert!(users.is_empty(), "no role comes for a user who has some");
     }
 }

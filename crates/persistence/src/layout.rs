@@ -75,6 +75,11 @@ const fn link(stem: &'static str, field: RefField) -> Link {
     Link { stem, field }
 }
 
+/// The tables of all kinds, with those of the rows that records own.
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    LAYOUTS.iter().flat_map(|layout| [layout.table].into_iter().chain(layout.children.iter().map(|child| child.table)))
+}
+
 /// The kinds in the order of reference.
 pub(crate) static LAYOUTS: [Layout; 7] = [
     Layout {

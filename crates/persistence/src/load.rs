@@ -30,21 +30,26 @@ pub(crate) fn end_first(connection: &mut Connection) -> Result<(), StoreError> {
     connection.batch("end a first load", &format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{}", sqlite::CACHE))
 }
 
-/// Checks every foreign key of the database, each distinct value once and in order. That is much faster than row by row:
+/// Checks the foreign keys of these tables, each distinct value once and in order. That is much faster than row by row:
 /// the parents of millions of rows, in the order of their arrival, lie all over a large table.
-pub(crate) fn check_keys(connection: &mut Connection) -> Result<(), StoreError> {
+pub(crate) fn check_keys(
+    connection: &mut Connection,
+    tables: impl Iterator<Item = &'static str>,
+) -> Result<(), StoreError> {
     const ACTION: &str = "check foreign keys";
-    let sql = "SELECT t.name, k.\"from\", k.\"table\", k.\"to\" FROM main.sqlite_master t, pragma_foreign_key_list(t.name) k WHERE t.type = 'table'";
-    for mut key in connection.rows(ACTION, sql, &[])? {
-        let [Some(table), Some(column), Some(parent), Some(to)] = [0, 1, 2, 3].map(|index| key.text(index)) else {
-            return Err(failed(ACTION, "the schema has a key that names no columns"));
-        };
-        let sql = format!(
-            "SELECT 1 FROM (SELECT DISTINCT {column} AS value FROM main.{table} WHERE {column} IS NOT NULL) AS child \
-             WHERE NOT EXISTS (SELECT 1 FROM main.{parent} AS parent WHERE parent.{to} = child.value) LIMIT 1"
-        );
-        if connection.first(ACTION, &sql, &[])?.is_some() {
-            return Err(failed(ACTION, format!("{table}.{column} refers to a row that {parent} does not have")));
+    let sql = "SELECT \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?, 'main')";
+    for table in tables {
+        for mut key in connection.rows(ACTION, sql, &[Bind::text(table)])? {
+            let [Some(column), Some(parent), Some(to)] = [0, 1, 2].map(|index| key.text(index)) else {
+                return Err(failed(ACTION, format!("a foreign key of {table} names no columns")));
+            };
+            let sql = format!(
+                "SELECT 1 FROM (SELECT DISTINCT {column} AS value FROM main.{table} WHERE {column} IS NOT NULL) AS child \
+                 WHERE NOT EXISTS (SELECT 1 FROM main.{parent} AS parent WHERE parent.{to} = child.value) LIMIT 1"
+            );
+            if connection.first(ACTION, &sql, &[])?.is_some() {
+                return Err(failed(ACTION, format!("{table}.{column} refers to a row that {parent} does not have")));
+            }
         }
     }
     Ok(())
@@ -162,4 +167,36 @@ fn put_aside_postgres(connection: &mut Connection, tables: &[&'static str]) -> R
     }
     connection.batch("lock the tables", "RELEASE SAVEPOINT put_aside")?;
     Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::Origin;
+
+    #[test]
+    fn a_key_that_points_nowhere_is_found_at_the_end_of_a_first_load() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = Arc::new(Origin { engine: Engine::Sqlite, shown: "x.db".to_owned() });
+        let mut connection = sqlite::open(&folder.path().join("x.db"), &origin).unwrap();
+        let schema = "CREATE TABLE parents (id INTEGER PRIMARY KEY); CREATE TABLE creations (id INTEGER PRIMARY KEY);
+                      CREATE TABLE children (one BIGINT REFERENCES parents (id), other BIGINT REFERENCES parents (id));
+                      INSERT INTO parents VALUES (1), (3);";
+        connection.batch("make tables", schema).unwrap();
+        assert!(is_first(&mut connection).unwrap());
+        prepare_first(&mut connection, 10_000_000).unwrap();
+        let insert = |connection: &mut Connection, values: &str| {
+            connection.batch("write", &format!("INSERT INTO children VALUES {values}"))
+        };
+        insert(&mut connection, "(1, NULL), (3, 1), (1, 1)").unwrap();
+        check_keys(&mut connection, ["children"].into_iter()).unwrap();
+        insert(&mut connection, "(1, 2)").unwrap();
+        let error = check_keys(&mut connection, ["parents", "children"].into_iter()).unwrap_err();
+        let StoreError::Failed { cause, .. } = error else { panic!("{error}") };
+        assert_eq!(cause.to_string(), "children.other refers to a row that parents does not have");
+        end_first(&mut connection).unwrap();
+        insert(&mut connection, "(2, NULL)").unwrap_err();
+    }
 }

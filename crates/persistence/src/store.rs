@@ -22,7 +22,7 @@ use crate::merge::{self, Merge};
 use crate::migrate::{self, MigrationStatus};
 use crate::staging::Staging;
 use crate::url::Target;
-use crate::{book, load, postgres, reads, role_books, sqlite};
+use crate::{book, layout, load, postgres, reads, role_books, sqlite};
 
 /// How many idle connections are kept.
 const IDLE: usize = 4;
@@ -468,13 +468,15 @@ impl Inner {
                     return Ok(None);
                 }
                 let done = self.apply_in_transaction(staging, commit, encoding)?;
-                load::check_keys(&mut staging.connection)?;
+                load::check_keys(&mut staging.connection, layout::tables())?;
                 Ok(Some(done))
             });
-            load::end_first(&mut staging.connection)?;
+            let ended = load::end_first(&mut staging.connection);
             if let Some(done) = applied? {
+                // What is applied is applied; the connection goes with the staging.
                 return Ok(done);
             }
+            ended?;
         }
         in_transaction(staging, ACTION, |staging| self.apply_in_transaction(staging, commit, encoding))
     }

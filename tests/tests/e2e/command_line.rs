@@ -220,6 +220,40 @@ fn a_package_is_validated_with_the_settings_of_its_source() {
 }
 
 #[test]
+fn a_validation_judges_repeated_ids_as_an_import_would() {
+    let place = Place::new(Engine::Sqlite);
+    // A user with one row for each org is a form of 1.1; an id with two meanings is a mistake, and both rows are named.
+    let roles = Package::small().row("users.csv", "u4,,,true,d1,student,milhouse,,Milhouse,Van Houten,,,,,,,04,");
+    roles.clone().write(&place.path("roles"));
+    let merged = place.answer("validate roles --output json").exits(0).json();
+    assert_eq!(merged["findings"][0]["code"], "id.duplicate");
+    assert_eq!(import(&place, "roles", "").exits(0).json()["counts"]["users"]["created"], 5);
+    let rows = [
+        ("users.csv", "u5,,,true,s1,guardian,marge,,Marjorie,Simpson,,,,,,\"u2,u3\",,", [6, 7]),
+        ("enrollments.csv", "e4,,,c1,s1,u4,student,,2026-08-15,2026-12-20", [5, 6]),
+        (
+            "demographics.csv",
+            "u2,,,2015-04-01,male,false,false,false,false,true,false,false,US,OR,Springfield,",
+            [2, 3],
+        ),
+    ];
+    for (file, row, lines) in rows {
+        Package::small().row(file, row).write(&place.path("twice"));
+        let document = place.answer("validate twice --output json").exits(1).json();
+        let errors: Vec<_> =
+            document["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "error").collect();
+        let mut named: Vec<_> = errors.iter().filter_map(|finding| finding["line"].as_u64()).collect();
+        named.sort_unstable();
+        assert_eq!(named, lines, "{document}");
+        for finding in errors {
+            assert_eq!((&finding["file"], &finding["code"]), (&file.into(), &"id.duplicate".into()));
+            let message = "another row has this sourcedId and says something else; keep the right one";
+            assert_eq!(finding["message"], message);
+        }
+    }
+}
+
+#[test]
 fn a_drop_folder_with_nothing_in_it_is_neither_valid_nor_broken() {
     let place = Place::new(Engine::Sqlite);
     std::fs::create_dir(place.path("drops")).unwrap();

@@ -9,7 +9,7 @@ use super::session::{Again, FETCH_BATCH, Session, fingerprint, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
 use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
-use crate::{Code, Finding, Kind, Location, PendingRecord, Record, RefField, SourcedId, Warning};
+use crate::{Code, Finding, Kind, Location, PendingRecord, Record, RefField, Reject, SourcedId, Warning};
 
 impl Session<'_> {
     /// Refuses a pull that is visibly incomplete (R6).
@@ -244,8 +244,10 @@ impl Session<'_> {
                 },
             )
         };
-        let others = rows.len() - usize::from(first_record.is_none()) + usize::from(flags & flag::REJECTED != 0);
-        if let Some(record) = first_record {
+        // A store that keeps nothing cannot say what the first row was; that there was one is known.
+        let is_first_there = first_record.is_some() || flags & flag::SEEN != 0;
+        let others = rows.len() - usize::from(!is_first_there) + usize::from(flags & flag::REJECTED != 0);
+        if is_first_there {
             let place = Arc::clone(&rows[0].location.place);
             let position = match &first {
                 Some(early) => early.location.position,
@@ -254,7 +256,13 @@ impl Session<'_> {
             let location = Location { place, position, unit: rows[0].location.unit };
             let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
             self.take_back(kind, id, fetched.as_ref());
-            self.reject_record(&record, location, vec![finding(others)], None);
+            let findings = vec![finding(others)];
+            if let Some(record) = first_record {
+                self.reject_record(&record, location, findings, None);
+            } else {
+                let sourced_id = Some(id.clone());
+                self.reject(Reject { kind, sourced_id, is_part: false, location, findings, record: None }, None);
+            }
             if expelled {
                 self.expel_holders(kind, id).await?;
             }

@@ -1,9 +1,11 @@
 //! First imports, for which keys and indexes are put aside: the schema is the same afterwards, and what they guard too.
 
+use std::collections::BTreeMap;
+
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
-use rollcall_domain::Kind;
 use rollcall_domain::ports::StagedChange;
+use rollcall_domain::{Kind, Record, SourcedId};
 use rollcall_testkit::store::{Fixture, Scene, created};
 use rollcall_testkit::{ThrowawayPostgres, build};
 
@@ -68,4 +70,116 @@ async fn a_reader_does_not_stop_a_large_first_import() {
     scene.apply(roster(false)).await;
     reader.batch_execute("SELECT count(*) FROM users; COMMIT").unwrap();
     assert_eq!(scene.fingerprints(Kind::Enrollments).await.len(), MANY);
+}
+
+/// A roster in the order of a source: every user has a role, an agent and an external id, and every record of the others
+/// refers to a user of its own.
+fn in_order() -> Vec<StagedChange> {
+    let mut changes = vec![created(build::school("school")), created(build::class("class", "school"))];
+    changes.extend((0..MANY).map(|number| created(numbered_user(number))));
+    // Not in the order of the users.
+    let other = |number: usize| format!("user {}", number * 7 % MANY);
+    changes.extend((0..MANY).map(|number| created(build::enrollment(&number.to_string(), "class", &other(number)))));
+    changes.extend((0..MANY).map(|number| created(build::demographics(&other(number)))));
+    changes
+}
+
+fn numbered_user(number: usize) -> rollcall_domain::entities::User {
+    let mut user = build::user(&format!("user {number}"));
+    user.roles = vec![build::role("school")];
+    user.agents = vec![build::id(&format!("user {}", (number + 1) % MANY))];
+    user.external_ids = vec![build::external("sis", &number.to_string())];
+    user
+}
+
+fn withdraw(kind: Kind, id: &str) -> StagedChange {
+    StagedChange::Withdraw { kind, sourced_id: build::id(id) }
+}
+
+/// Takes a user away, with everything that needs it.
+fn withdraw_user(number: usize) -> Vec<StagedChange> {
+    let id = format!("user {number}");
+    let enrollment = (0..MANY).find(|enrollment| enrollment * 7 % MANY == number).unwrap();
+    let needy = [withdraw(Kind::Enrollments, &enrollment.to_string()), withdraw(Kind::Demographics, &id)];
+    needy.into_iter().chain([withdraw(Kind::Users, &id)]).collect()
+}
+
+/// What is there after these changes.
+fn expected(changes: &[StagedChange]) -> BTreeMap<(Kind, SourcedId), Record> {
+    let mut records = BTreeMap::new();
+    for change in changes {
+        match change {
+            StagedChange::Put { record, .. } => {
+                records.insert((record.kind(), record.sourced_id().clone()), record.clone());
+            }
+            StagedChange::Withdraw { kind, sourced_id } => {
+                records.remove(&(*kind, sourced_id.clone()));
+            }
+            _ => unreachable!("only these are staged here"),
+        }
+    }
+    let users: Vec<_> = records.keys().filter(|(kind, _)| *kind == Kind::Users).map(|(_, id)| id.clone()).collect();
+    for record in records.values_mut() {
+        match record {
+            // Live records show links to live records only.
+            Record::Users(user) => user.agents.retain(|agent| users.binary_search(agent).is_ok()),
+            // The class's school counts.
+            Record::Enrollments(enrollment) => enrollment.school = Some(build::id("school")),
+            _ => {}
+        }
+    }
+    records
+}
+
+/// Each record refers to what it referred to when it was sent, however the others were staged, and the feed has each once.
+async fn first_imports_by_all_histories<F: Future<Output = Fixture>>(fixture: impl Fn() -> F) {
+    let last = MANY - 1;
+    let mut another = numbered_user(77);
+    another.roles.clear();
+    let histories = [
+        Vec::new(),
+        // Gaps in the middle and at both ends, with rows of the withdrawn that stay behind.
+        withdraw_user(78),
+        [withdraw_user(0), withdraw_user(last)].concat(),
+        // A user who comes again with other content, after the records that refer to it.
+        vec![withdraw(Kind::Users, "user 77"), created(another.clone())],
+        vec![withdraw(Kind::Users, &format!("user {last}")), created(numbered_user(last))],
+    ];
+    for history in histories {
+        let changes = [in_order(), history].concat();
+        let scene = Scene::new(fixture().await).await;
+        let run = scene.begin().await;
+        for batch in changes.chunks(4_000) {
+            scene.stage(run, batch.to_vec()).await;
+        }
+        let commit = scene.commit(run).await;
+        scene.store().apply(&commit).await.unwrap();
+        let mut found = BTreeMap::new();
+        for kind in Kind::ALL {
+            found.extend(
+                scene.records(kind).await.into_iter().map(|record| ((kind, record.sourced_id().clone()), record)),
+            );
+        }
+        let expected = expected(&changes);
+        let wrong = expected.iter().find(|(id, record)| found.get(*id) != Some(*record));
+        assert_eq!(wrong.map(|(id, record)| (record, found.get(id))), None, "what was sent, and what is there");
+        assert_eq!(found.len(), expected.len());
+        let feed = scene.feed().await;
+        assert_eq!(feed.len(), expected.len());
+        assert!(feed.iter().zip(1..).all(|(entry, sequence)| entry.sequence == sequence));
+        // The next change is told apart from all of these.
+        let one_more = scene.apply(vec![created(build::user("one more"))]).await;
+        let entry = scene.feed().await.pop().unwrap();
+        assert_eq!((entry.run, entry.sourced_id), (one_more, build::id("one more")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_a_large_first_import_refer_to_the_right_ones_on_sqlite() {
+    first_imports_by_all_histories(common::sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_a_large_first_import_refer_to_the_right_ones_on_postgresql() {
+    first_imports_by_all_histories(common::postgres).await;
 }

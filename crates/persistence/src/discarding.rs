@@ -1,6 +1,5 @@
 //! A store over nothing, for looking a roster through without a database.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use rollcall_domain::keys::{KeyMap, Keys};
 use rollcall_domain::ports::{
     Applied, ChangeEntry, ChildKey, Commit, DanglingLink, Fetched, KeptPlan, Lease, NewRun, Pages, RejectRow, RoleBook,
     RosterStore, RunFilter, RunOutcome, RunRow, SourceRow, SourceState, StagedChange, StoreError, StoredFingerprint,
@@ -32,7 +32,8 @@ struct Users {
     file: Option<BufWriter<File>>,
     end: u64,
     /// Where each of them begins, and how long it is.
-    places: HashMap<SourcedId, (u64, usize)>,
+    places: KeyMap<(u64, u32)>,
+    keys: Keys,
     bytes: Vec<u8>,
 }
 
@@ -45,15 +46,23 @@ impl Users {
         self.bytes.clear();
         serde_json::to_writer(&mut self.bytes, record)?;
         file.write_all(&self.bytes)?;
-        self.places.insert(record.sourced_id().clone(), (self.end, self.bytes.len()));
+        // No record is longer than a row of its package may be, which is far less.
+        let length = u32::try_from(self.bytes.len()).map_err(io::Error::other)?;
+        self.places.insert(self.keys.of(record.sourced_id()), (self.end, length));
         self.end += self.bytes.len() as u64;
         Ok(())
     }
 
+    fn forget(&mut self, id: &SourcedId) {
+        self.places.remove(&self.keys.of(id));
+    }
+
     fn get(&mut self, id: &SourcedId) -> io::Result<Option<Record>> {
-        let (Some(file), Some(&(begin, length))) = (&mut self.file, self.places.get(id)) else { return Ok(None) };
+        let (Some(file), Some(&(begin, length))) = (&mut self.file, self.places.get(&self.keys.of(id))) else {
+            return Ok(None);
+        };
         file.seek(SeekFrom::Start(begin))?;
-        self.bytes.resize(length, 0);
+        self.bytes.resize(length as usize, 0);
         file.get_mut().read_exact(&mut self.bytes)?;
         file.seek(SeekFrom::Start(self.end))?;
         Ok(Some(serde_json::from_slice(&self.bytes)?))
@@ -222,7 +231,7 @@ impl RosterStore for DiscardingStore {
                     users.put(&record).map_err(|error| failed("keep users in a temporary file", error))?;
                 }
                 StagedChange::Withdraw { kind: Kind::Users, sourced_id } => {
-                    users.places.remove(&sourced_id);
+                    users.forget(&sourced_id);
                 }
                 StagedChange::Reject { reject, .. } => (self.on_reject)(&reject),
                 _ => {}

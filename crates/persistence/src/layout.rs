@@ -3,6 +3,8 @@
 //! Everything that is done to all seven kinds (staging, merging, reading back) is written once, over this catalogue. The
 //! order of the columns and links is also the order in which [`rows`](crate::rows) writes and reads them.
 
+use std::iter::once;
+
 use rollcall_domain::{Kind, RefField};
 
 /// What a column holds.
@@ -59,6 +61,13 @@ pub(crate) struct Layout {
     pub(crate) children: &'static [Child],
 }
 
+impl Layout {
+    /// The kind's table and those of the rows that its records own.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        once(self.table).chain(self.children.iter().map(|child| child.table))
+    }
+}
+
 const fn text(name: &'static str) -> Column {
     Column { name, ty: Type::Text }
 }
@@ -73,11 +82,6 @@ const fn int(name: &'static str) -> Column {
 
 const fn link(stem: &'static str, field: RefField) -> Link {
     Link { stem, field }
-}
-
-/// The tables of all kinds, with those of the rows that records own.
-pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
-    LAYOUTS.iter().flat_map(|layout| [layout.table].into_iter().chain(layout.children.iter().map(|child| child.table)))
 }
 
 /// The kinds in the order of reference.

@@ -126,8 +126,7 @@ impl Merge<'_> {
     fn large(&self) -> Vec<&'static str> {
         let mut tables = Vec::new();
         for layout in LAYOUTS.iter().filter(|layout| self.staging.puts[layout.kind] >= LARGE) {
-            tables.push(layout.table);
-            tables.extend(layout.children.iter().map(|child| child.table));
+            tables.extend(layout.tables());
         }
         if !tables.is_empty() && self.staging.has(EXTERNAL_IDS) {
             tables.push("external_ids");

@@ -18,11 +18,12 @@ use tokio::sync::mpsc;
 use crate::ahead::Ahead;
 use crate::connection::{Bind, Connection, Engine};
 use crate::error::{Origin, failed};
+use crate::layout::{LAYOUTS, Layout};
 use crate::merge::{self, Merge};
 use crate::migrate::{self, MigrationStatus};
 use crate::staging::Staging;
 use crate::url::Target;
-use crate::{book, layout, load, postgres, reads, role_books, sqlite};
+use crate::{book, load, postgres, reads, role_books, sqlite};
 
 /// How many idle connections are kept.
 const IDLE: usize = 4;
@@ -468,7 +469,7 @@ impl Inner {
                     return Ok(None);
                 }
                 let done = self.apply_in_transaction(staging, commit, encoding)?;
-                load::check_keys(&mut staging.connection, layout::tables())?;
+                load::check_keys(&mut staging.connection, LAYOUTS.iter().flat_map(Layout::tables))?;
                 Ok(Some(done))
             });
             let ended = load::end_first(&mut staging.connection);

@@ -4,7 +4,6 @@
 //! fetches many of them at once if nothing waits for any; one after the other they cost most of the time of a run.
 
 use crate::keys::{Key, Keys};
-use crate::ports::{Item, Upsert};
 use crate::{Kind, Record, RefField};
 
 /// A reference of a record.
@@ -37,27 +36,12 @@ struct Foreseen {
 }
 
 impl Foresight {
-    /// The keys of the upserts among `items`.
-    pub(super) fn of(items: &[Item], keys: &Keys, mut memory: Self) -> Self {
-        memory.clear();
-        for item in items {
-            if let Item::Upsert(upsert) = item {
-                memory.add(upsert.record(), keys);
-            }
-        }
+    /// The keys of these records. Takes over the memory of an earlier foresight.
+    pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>, keys: &Keys, mut memory: Self) -> Self {
+        memory.records.clear();
+        memory.targets.clear();
+        records.for_each(|record| memory.add(record, keys));
         memory
-    }
-
-    /// The keys of one record.
-    pub(super) fn of_one(upsert: &Upsert, keys: &Keys, mut memory: Self) -> Self {
-        memory.clear();
-        memory.add(upsert.record(), keys);
-        memory
-    }
-
-    fn clear(&mut self) {
-        self.records.clear();
-        self.targets.clear();
     }
 
     fn add(&mut self, record: &Record, keys: &Keys) {

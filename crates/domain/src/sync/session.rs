@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
+use std::iter::once;
 use std::mem::take;
 use std::sync::Arc;
 use std::task::Poll;
@@ -309,7 +310,11 @@ impl<'a> Session<'a> {
 
     /// Looks the next items up, so that their entries and those they refer to are at hand.
     fn foresee(&mut self, items: &[Item]) -> Foresight {
-        let foresight = Foresight::of(&items[..FORESEEN.min(items.len())], &self.keys, take(&mut self.foresight));
+        let records = items.iter().take(FORESEEN).filter_map(|item| match item {
+            Item::Upsert(upsert) => Some(upsert.record()),
+            _ => None,
+        });
+        let foresight = Foresight::of(records, &self.keys, take(&mut self.foresight));
         for (kind, key) in foresight.records() {
             if let Some(table) = self.table(kind) {
                 table.prefetch(key);
@@ -452,7 +457,7 @@ impl<'a> Session<'a> {
 
     /// Works the keys of a single record out, and does something with them.
     fn keyed(&mut self, upsert: Upsert, act: impl FnOnce(&mut Self, Upsert, Key, &[Target])) {
-        let foresight = Foresight::of_one(&upsert, &self.keys, take(&mut self.foresight));
+        let foresight = Foresight::of(once(upsert.record()), &self.keys, take(&mut self.foresight));
         if let Some((key, targets)) = foresight.iter().next() {
             act(self, upsert, key, targets);
         }

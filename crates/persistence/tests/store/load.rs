@@ -18,11 +18,7 @@ const MANY: usize = 20_500;
 fn roster(broken: bool) -> Vec<StagedChange> {
     let mut changes = vec![created(build::school("school")), created(build::class("class", "school"))];
     for number in 0..MANY {
-        let mut user = build::user(&format!("user {number}"));
-        user.roles = vec![build::role("school")];
-        user.agents = vec![build::id(&format!("user {}", (number + 1) % MANY))];
-        user.external_ids = vec![build::external("sis", &number.to_string())];
-        changes.push(created(user));
+        changes.push(created(numbered_user(number)));
         changes.push(created(build::enrollment(&number.to_string(), "class", &format!("user {number}"))));
     }
     if broken {

@@ -1083,7 +1083,7 @@ impl<'a> Session<'a> {
 }
 
 /// A record as the report of its refusal shows it.
-fn as_json(record: &Record) -> Option<serde_json::Value> {
+pub(super) fn as_json(record: &Record) -> Option<serde_json::Value> {
     // Serialising a record cannot fail: its maps have text keys. If it ever did, the reject would stand without it.
     serde_json::to_value(record).ok()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::{Again, FETCH_BATCH, Session, fingerprint, touch};
+use super::session::{Again, FETCH_BATCH, Session, as_json, fingerprint, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
 use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
@@ -256,13 +256,15 @@ impl Session<'_> {
             let location = Location { place, position, unit: rows[0].location.unit };
             let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
             self.take_back(kind, id, fetched.as_ref());
-            let findings = vec![finding(others)];
-            if let Some(record) = first_record {
-                self.reject_record(&record, location, findings, None);
-            } else {
-                let sourced_id = Some(id.clone());
-                self.reject(Reject { kind, sourced_id, is_part: false, location, findings, record: None }, None);
-            }
+            let reject = Reject {
+                kind,
+                sourced_id: Some(id.clone()),
+                is_part: false,
+                location,
+                findings: vec![finding(others)],
+                record: first_record.as_ref().and_then(as_json),
+            };
+            self.reject(reject, None);
             if expelled {
                 self.expel_holders(kind, id).await?;
             }

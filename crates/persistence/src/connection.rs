@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use diesel::backend::Backend;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -95,6 +95,17 @@ pub(crate) enum Cell {
 pub(crate) struct Row(pub(crate) Vec<Cell>);
 
 impl Row {
+    /// Rows from a JSON list of lists; none if it is something else.
+    pub(crate) fn list_from_json(json: &str) -> Option<Vec<Self>> {
+        let rows: Vec<Vec<serde_json::Value>> = serde_json::from_str(json).ok()?;
+        let cell = |value| match value {
+            serde_json::Value::String(text) => Cell::Text(text),
+            serde_json::Value::Number(number) => number.as_i64().map_or(Cell::Null, Cell::Int),
+            _ => Cell::Null,
+        };
+        Some(rows.into_iter().map(|cells| Self(cells.into_iter().map(cell).collect())).collect())
+    }
+
     /// Takes a text; anything else is none.
     pub(crate) fn text(&mut self, index: usize) -> Option<String> {
         match self.0.get_mut(index).map(|cell| std::mem::replace(cell, Cell::Null)) {
@@ -261,22 +272,32 @@ impl Connection {
         binds: &[Bind<'_>],
         mut visit: impl FnMut(Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.each_while(action, sql, binds, |row| visit(row).map(|()| true))
+    }
+
+    /// Hands rows of an answer to `visit` until it wants no more.
+    pub(crate) fn each_while(
+        &mut self,
+        action: &str,
+        sql: &str,
+        binds: &[Bind<'_>],
+        mut visit: impl FnMut(Row) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         let statement = Statement { sql, binds, keep: true };
         let origin = Arc::clone(&self.origin);
-        let mut take = |row: QueryResult<Row>| match row {
-            Ok(row) => visit(row),
-            Err(error) => Err(origin.translate(action, error)),
-        };
-        match &mut self.raw {
-            Raw::Sqlite(connection) => match statement.load_iter::<Row, _>(connection) {
-                Ok(mut rows) => rows.try_for_each(&mut take),
-                Err(error) => take(Err(error)),
-            },
-            Raw::Postgres(connection) => {
-                match statement.load_iter::<Row, diesel::connection::DefaultLoadingMode>(connection) {
-                    Ok(mut rows) => rows.try_for_each(&mut take),
-                    Err(error) => take(Err(error)),
+        let mut take = |rows: &mut dyn Iterator<Item = QueryResult<Row>>| {
+            for row in rows {
+                if !visit(row.map_err(|error| origin.translate(action, error))?)? {
+                    break;
                 }
+            }
+            Ok(())
+        };
+        let fail = |error| self.origin.translate(action, error);
+        match &mut self.raw {
+            Raw::Sqlite(connection) => take(&mut statement.load_iter::<Row, _>(connection).map_err(fail)?),
+            Raw::Postgres(connection) => {
+                take(&mut statement.load_iter::<Row, DefaultLoadingMode>(connection).map_err(fail)?)
             }
         }
     }

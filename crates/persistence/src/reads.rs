@@ -12,12 +12,12 @@ use rollcall_domain::{
 };
 
 use crate::connection::{Bind, Connection, Engine, Row, Work};
-use crate::layout::{Layout, Place, layout, place};
+use crate::layout::{Child, Layout, Place, layout, place};
 use crate::rows::{HEAD, Owned, Reader, sourced_id};
 use crate::staging::{EXTERNAL_IDS, Staging, json};
 
 /// Rows in a page of whole records.
-const RECORDS: i64 = 5_000;
+const PAGE: usize = 5_000;
 /// Internal ids in a page of fingerprints.
 const FINGERPRINTS: i64 = 20_000;
 /// Internal ids between two runs' records that are read over rather than asked for apart.
@@ -126,8 +126,9 @@ fn reason(text: Option<&str>) -> Option<DeleteReason> {
     text.and_then(DeleteReason::from_token)
 }
 
-/// SELECT and FROM of whole records of a kind.
-fn select(layout: &'static Layout, links: Links) -> String {
+/// What to select for whole records of a kind from its table `t`, and what is to be joined to that.
+fn select(connection: &Connection, layout: &'static Layout, links: Links) -> (String, String) {
+    let join = connection.ordered_join();
     let mut columns = "t.id, t.sourced_id, t.fingerprint, t.encoding, t.modified_ms, t.delete_reason".to_owned();
     let mut joins = String::new();
     for column in layout.columns {
@@ -141,7 +142,7 @@ fn select(layout: &'static Layout, links: Links) -> String {
         match (link.required(), links) {
             (true, _) => {
                 columns += &format!(", l_{stem}.sourced_id");
-                joins += &format!(" JOIN {target} l_{stem} ON l_{stem}.id = t.{stem}_id");
+                joins += &format!(" {join} {target} l_{stem} ON l_{stem}.id = t.{stem}_id");
             }
             (false, Links::Sent) => columns += &format!(", t.{stem}_ref"),
             (false, Links::Live) => {
@@ -153,9 +154,22 @@ fn select(layout: &'static Layout, links: Links) -> String {
         }
     }
     if layout.kind == Kind::Enrollments && links == Links::Live {
-        joins += " JOIN orgs class_school ON class_school.id = l_class.school_id";
+        joins += &format!(" {join} orgs class_school ON class_school.id = l_class.school_id");
     }
-    format!("SELECT {columns} FROM {} t{joins}", layout.table)
+    (columns, joins)
+}
+
+/// What to select of the rows `c` that a record owns, and what is to be joined to those.
+fn select_owned(child: &Child, links: Links) -> (String, String) {
+    let stem = child.link.stem;
+    let columns: String = child.columns.iter().map(|column| format!("c.{}, ", column.name)).collect();
+    match links {
+        Links::Sent => (format!("{columns}c.{stem}_ref"), String::new()),
+        Links::Live => (
+            format!("{columns}l.sourced_id"),
+            format!(" LEFT JOIN {} l ON l.id = c.{stem}_id AND l.deleted_at_us IS NULL", child.link.target()),
+        ),
+    }
 }
 
 /// The rows that records own, by the records' ids.
@@ -171,20 +185,10 @@ fn owned(
     let ids = json(&ids);
     let numbers = connection.numbers();
     for child in layout.children {
-        let (owner, stem) = (child.owner, child.link.stem);
-        let mut columns = String::new();
-        for column in child.columns {
-            columns += &format!("c.{}, ", column.name);
-        }
-        let (shown, join) = match links {
-            Links::Sent => (format!("c.{stem}_ref"), String::new()),
-            Links::Live => (
-                "l.sourced_id".to_owned(),
-                format!(" LEFT JOIN {} l ON l.id = c.{stem}_id AND l.deleted_at_us IS NULL", child.link.target()),
-            ),
-        };
+        let owner = child.owner;
+        let (columns, joins) = select_owned(child, links);
         let sql = format!(
-            "SELECT c.{owner}, {columns}{shown} FROM {} c{join} WHERE c.{owner} IN {numbers} ORDER BY c.{owner}, c.position",
+            "SELECT c.{owner}, {columns} FROM {} c{joins} WHERE c.{owner} IN {numbers} ORDER BY c.{owner}, c.position",
             child.table
         );
         read_owned(connection, layout, child.link.field, &sql, &[Bind::text(&ids)], &mut owned)?;
@@ -206,14 +210,7 @@ fn read_owned(
 ) -> Result<(), StoreError> {
     connection.each("read the rows of records", sql, binds, |row| {
         let id = row.int(0).unwrap_or(0);
-        let mut reader = Reader::new(row, 1, layout, id);
-        let owned = owned.entry(id).or_default();
-        if field == RefField::RoleOrg {
-            owned.roles.push(reader.role()?);
-        } else {
-            owned.links.extend(reader.link());
-        }
-        Ok(())
+        owned.entry(id).or_default().add(field, Reader::new(row, 1, layout, id))
     })
 }
 
@@ -224,11 +221,25 @@ fn read_external_ids(
     owned: &mut OwnedById,
 ) -> Result<(), StoreError> {
     connection.each("read external ids", sql, binds, |mut row| {
-        let (scheme, value) = (row.text(1).unwrap_or_default(), row.text(2).unwrap_or_default());
-        let id = ExternalId { scheme: Text::from(scheme), value: Text::from(value) };
-        owned.entry(row.int(0).unwrap_or(0)).or_default().external_ids.push(id);
+        owned.entry(row.int(0).unwrap_or(0)).or_default().external_ids.push(external_id(&mut row, 1));
         Ok(())
     })
+}
+
+fn external_id(row: &mut Row, first: usize) -> ExternalId {
+    let mut text = |index| Text::from(row.text(index).unwrap_or_default());
+    ExternalId { scheme: text(first), value: text(first + 1) }
+}
+
+fn stored_record(layout: &'static Layout, mut row: Row, owned: Owned) -> Result<StoredRecord, StoreError> {
+    let internal_id = row.int(0).unwrap_or(0);
+    let id = sourced_id(layout.kind, row.text(1), internal_id)?;
+    let fingerprint = fingerprint(layout.table, &mut row, 2, internal_id)?;
+    let encoding = encoding(&row, 3);
+    let modified_ms = row.int(4);
+    let deleted = reason(row.text(5).as_deref());
+    let record = Reader::new(row, HEAD, layout, internal_id).record(id, owned)?;
+    Ok(StoredRecord { internal_id, record, fingerprint, encoding, modified_ms, deleted })
 }
 
 fn stored_records(
@@ -236,19 +247,14 @@ fn stored_records(
     heads: Vec<Row>,
     mut owned: OwnedById,
 ) -> Result<Vec<StoredRecord>, StoreError> {
-    let mut records = Vec::with_capacity(heads.len());
-    for mut row in heads {
-        let internal_id = row.int(0).unwrap_or(0);
-        let id = sourced_id(layout.kind, row.text(1), internal_id)?;
-        let fingerprint = fingerprint(layout.table, &mut row, 2, internal_id)?;
-        let encoding = encoding(&row, 3);
-        let modified_ms = row.int(4);
-        let deleted = reason(row.text(5).as_deref());
-        let owned = owned.remove(&internal_id).unwrap_or_default();
-        let record = Reader::new(row, HEAD, layout, internal_id).record(id, owned)?;
-        records.push(StoredRecord { internal_id, record, fingerprint, encoding, modified_ms, deleted });
-    }
-    Ok(records)
+    let mut owned_by = |row: &Row| row.int(0).and_then(|id| owned.remove(&id)).unwrap_or_default();
+    heads
+        .into_iter()
+        .map(|row| {
+            let owned = owned_by(&row);
+            stored_record(layout, row, owned)
+        })
+        .collect()
 }
 
 fn load(
@@ -275,8 +281,12 @@ pub(crate) fn stored(
     ids: &[SourcedId],
 ) -> Result<Vec<StoredRecord>, StoreError> {
     let layout = layout(kind);
-    let sql =
-        format!("{} WHERE t.source_id = ? AND t.sourced_id IN {}", select(layout, Links::Sent), connection.texts());
+    let (columns, joins) = select(connection, layout, Links::Sent);
+    let sql = format!(
+        "SELECT {columns} FROM {} t{joins} WHERE t.source_id = ? AND t.sourced_id IN {}",
+        layout.table,
+        connection.texts()
+    );
     load(connection, layout, Links::Sent, &sql, &[Bind::int(source.0), Bind::owned(json(&ids))])
 }
 
@@ -476,27 +486,28 @@ pub(crate) fn dangling(
             Place::Owned(layout, child) => {
                 let stem = child.link.stem;
                 format!(
-                    "SELECT DISTINCT t.sourced_id, c.{stem}_ref FROM {} c JOIN {} t ON t.id = c.{} WHERE c.{stem}_id IS NULL \
+                    "SELECT DISTINCT t.sourced_id, c.{stem}_ref FROM {} c {join} {} t ON t.id = c.{} WHERE c.{stem}_id IS NULL \
                      AND c.{stem}_ref IS NOT NULL AND t.source_id = ? AND t.deleted_at_us IS NULL",
-                    child.table, layout.table, child.owner
+                    child.table,
+                    layout.table,
+                    child.owner,
+                    join = connection.ordered_join(),
                 )
             }
             Place::Column(_) => continue,
         };
         let mut page = Vec::new();
         let mut wanted = true;
-        connection.each("read dangling references", &sql, &[Bind::int(source.0)], |mut row| {
-            if wanted {
-                page.push(DanglingLink {
-                    field,
-                    holder: sourced_id(field.holder(), row.text(0), 0)?,
-                    target: sourced_id(field.target(), row.text(1), 0)?,
-                });
-                if page.len() == 5_000 {
-                    wanted = sink(std::mem::take(&mut page));
-                }
+        connection.each_while("read dangling references", &sql, &[Bind::int(source.0)], |mut row| {
+            page.push(DanglingLink {
+                field,
+                holder: sourced_id(field.holder(), row.text(0), 0)?,
+                target: sourced_id(field.target(), row.text(1), 0)?,
+            });
+            if page.len() == PAGE {
+                wanted = sink(std::mem::take(&mut page));
             }
-            Ok(())
+            Ok(wanted)
         })?;
         if !wanted || (!page.is_empty() && !sink(page)) {
             return Ok(());
@@ -513,7 +524,7 @@ pub(crate) fn pending(
 ) -> Result<(), StoreError> {
     let sql = format!(
         "SELECT sourced_id, record, fingerprint, modified_ms FROM pending_records \
-         WHERE source_id = ? AND kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {RECORDS}"
+         WHERE source_id = ? AND kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {PAGE}"
     );
     let mut after = String::new();
     loop {
@@ -535,34 +546,103 @@ pub(crate) fn pending(
     }
 }
 
+/// The live roster of a kind, in the order of its sourcedIds.
 pub(crate) fn records(
     connection: &mut Connection,
     source: SourceId,
     kind: Kind,
     sink: Sink<'_, Record>,
 ) -> Result<(), StoreError> {
-    let layout = layout(kind);
-    let live = format!("{} WHERE t.source_id = {} AND t.deleted_at_us IS NULL", select(layout, Links::Live), source.0);
-    let sql = match connection.engine() {
-        Engine::Sqlite => format!("{live} AND t.sourced_id > ? ORDER BY t.sourced_id LIMIT {RECORDS}"),
-        Engine::Postgres => {
-            // One sort of everything instead of a look into four tables for each record.
-            let cursor = format!("roster_of_{}", layout.table);
-            connection.plan_for(Work::Everything)?;
-            let declare = format!("DECLARE {cursor} NO SCROLL CURSOR FOR {live} ORDER BY t.sourced_id");
-            connection.batch("read records", &declare)?;
-            connection.plan_for(Work::Keys)?;
-            format!("FETCH {RECORDS} FROM {cursor}")
+    // One sort of everything instead of a look into four tables for each record.
+    match connection.engine() {
+        Engine::Sqlite => records_of_sqlite(connection, source, layout(kind), sink),
+        Engine::Postgres => records_of_postgres(connection, source, layout(kind), sink),
+    }
+}
+
+/// SQLite goes through all tables in the order in which they lie, and sorts whole rows. They carry along what the record
+/// owns as JSON, because nothing else can be asked while the statement runs.
+fn records_of_sqlite(
+    connection: &mut Connection,
+    source: SourceId,
+    layout: &'static Layout,
+    sink: Sink<'_, Record>,
+) -> Result<(), StoreError> {
+    let (mut columns, joins) = select(connection, layout, Links::Live);
+    for child in layout.children {
+        let (owned, joins) = select_owned(child, Links::Live);
+        columns += &format!(
+            ", (SELECT json_group_array(json_array({owned}) ORDER BY c.position) FROM {} c{joins} WHERE c.{} = t.id)",
+            child.table, child.owner
+        );
+    }
+    columns += &format!(
+        ", (SELECT json_group_array(json_array(scheme, value) ORDER BY scheme, value) FROM external_ids \
+         WHERE kind = '{}' AND record_id = t.id)",
+        layout.kind
+    );
+    let sql = format!(
+        "SELECT {columns} FROM creations b CROSS JOIN {} t ON t.id BETWEEN b.first_id AND b.last_id{joins} \
+         WHERE b.source_id = ? AND b.kind = ? AND +t.source_id = b.source_id AND t.deleted_at_us IS NULL \
+         ORDER BY t.sourced_id",
+        layout.table
+    );
+    let mut page = Vec::new();
+    let mut wanted = true;
+    let binds = [Bind::int(source.0), Bind::text(layout.kind.as_str())];
+    connection.each_while("read records", &sql, &binds, |mut row| {
+        let owned = carried_along(layout, &mut row)?;
+        page.push(stored_record(layout, row, owned)?.record);
+        if page.len() == PAGE {
+            wanted = sink(std::mem::take(&mut page));
         }
+        Ok(wanted)
+    })?;
+    if wanted && !page.is_empty() {
+        sink(page);
+    }
+    Ok(())
+}
+
+/// What a record owns, from the cells that stand after its own.
+fn carried_along(layout: &'static Layout, row: &mut Row) -> Result<Owned, StoreError> {
+    let id = row.int(0).unwrap_or(0);
+    let mut next = HEAD + layout.columns.len() + layout.links.len();
+    let mut rows = || {
+        next += 1;
+        let inconsistent = StoreError::Inconsistent { table: layout.table, column: "id", row: id };
+        row.text(next - 1).and_then(|text| Row::list_from_json(&text)).ok_or(inconsistent)
     };
-    let mut after = String::new();
+    let mut owned = Owned::default();
+    for child in layout.children {
+        for cells in rows()? {
+            owned.add(child.link.field, Reader::new(cells, 0, layout, id))?;
+        }
+    }
+    owned.external_ids = rows()?.into_iter().map(|mut cells| external_id(&mut cells, 0)).collect();
+    Ok(owned)
+}
+
+fn records_of_postgres(
+    connection: &mut Connection,
+    source: SourceId,
+    layout: &'static Layout,
+    sink: Sink<'_, Record>,
+) -> Result<(), StoreError> {
+    let (columns, joins) = select(connection, layout, Links::Live);
+    let cursor = format!("roster_of_{}", layout.table);
+    let declare = format!(
+        "DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {columns} FROM {} t{joins} \
+         WHERE t.source_id = {} AND t.deleted_at_us IS NULL ORDER BY t.sourced_id",
+        layout.table, source.0
+    );
+    connection.plan_for(Work::Everything)?;
+    connection.batch("read records", &declare)?;
+    connection.plan_for(Work::Keys)?;
+    let fetch = format!("FETCH {PAGE} FROM {cursor}");
     loop {
-        let place = [Bind::text(&after)];
-        let binds = if connection.engine() == Engine::Sqlite { place.as_slice() } else { &[] };
-        let page = load(connection, layout, Links::Live, &sql, binds)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        last.record.sourced_id().as_str().clone_into(&mut after);
-        if !sink(page.into_iter().map(|stored| stored.record).collect()) {
+        let page = load(connection, layout, Links::Live, &fetch, &[])?;
+        if page.is_empty() || !sink(page.into_iter().map(|stored| stored.record).collect()) {
             return Ok(());
         }
     }
@@ -659,7 +739,7 @@ fn rest_of_feed(
     let sql = format!(
         "SELECT c.sequence, r.run_id, c.at_us, c.kind, c.record_id, c.sourced_id, c.change, c.before FROM changes c \
          JOIN runs r ON r.id = c.run_id WHERE c.source_id = ? AND c.sequence > ? AND c.sequence < ?{narrowed} \
-         ORDER BY c.sequence LIMIT {RECORDS}"
+         ORDER BY c.sequence LIMIT {PAGE}"
     );
     loop {
         let mut page = Vec::new();
@@ -708,7 +788,7 @@ fn creations(
         to = id;
     }
     let sql = format!(
-        "SELECT id, sourced_id FROM {} WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id LIMIT {RECORDS}",
+        "SELECT id, sourced_id FROM {} WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id LIMIT {PAGE}",
         layout(block.kind).table
     );
     while from <= to {

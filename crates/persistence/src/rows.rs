@@ -9,7 +9,7 @@ use rollcall_domain::entities::{
     AcademicSession, Class, Course, Demographics, Enrollment, ExternalId, Metadata, Org, Race, Role, User,
 };
 use rollcall_domain::ports::StoreError;
-use rollcall_domain::{Kind, Record, SourcedId, Text};
+use rollcall_domain::{Kind, Record, RefField, SourcedId, Text};
 
 use crate::connection::{Bind, Row};
 use crate::layout::{Layout, layout};
@@ -21,6 +21,18 @@ pub(crate) struct Owned {
     /// Terms of a class or agents of a user.
     pub(crate) links: Vec<SourcedId>,
     pub(crate) external_ids: Vec<ExternalId>,
+}
+
+impl Owned {
+    /// Adds a row of the table in which this field is.
+    pub(crate) fn add(&mut self, field: RefField, mut reader: Reader) -> Result<(), StoreError> {
+        if field == RefField::RoleOrg {
+            self.roles.push(reader.role()?);
+        } else {
+            self.links.extend(reader.maybe_id());
+        }
+        Ok(())
+    }
 }
 
 fn id(id: &SourcedId) -> Bind<'_> {
@@ -229,8 +241,7 @@ impl Reader {
         self.maybe_id().ok_or_else(|| self.inconsistent(index))
     }
 
-    /// Reads a role.
-    pub(crate) fn role(&mut self) -> Result<Role, StoreError> {
+    fn role(&mut self) -> Result<Role, StoreError> {
         Ok(Role {
             role: self.must()?.as_str().into(),
             role_type: self.must()?.as_str().into(),
@@ -240,11 +251,6 @@ impl Reader {
             sourced_id: self.maybe_id(),
             org: self.maybe_id(),
         })
-    }
-
-    /// Reads the sole link of a row that a record owns.
-    pub(crate) fn link(&mut self) -> Option<SourcedId> {
-        self.maybe_id()
     }
 
     /// Reads a record of the layout's kind.

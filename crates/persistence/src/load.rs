@@ -1,14 +1,29 @@
-//! Loading into empty tables: keys and indexes are put aside first and made afterwards, in one go each.
+//! Loading much at once: keys and indexes are put aside first and made afterwards, in one go each.
+//!
+//! On SQLite that is worth it for the first roster of any source that adds much to what is there: entries in random order
+//! touch every page of an index, and most of them several times.
 //!
 //! On PostgreSQL a foreign key that is there costs a query for every row, and one that is added costs a join. That takes
 //! locks which keep others off the tables, so it is done only where nobody can miss them: for a first large import into
 //! tables that are still empty. If anybody has one of the tables in hand at that moment, the rows go in the slow way.
 
+use rollcall_domain::SourceId;
 use rollcall_domain::ports::StoreError;
 
 use crate::connection::{Bind, Connection, Engine};
 use crate::error::failed;
+use crate::layout::Layout;
 use crate::sqlite;
+
+/// How often as many records as are added to a table may be there, so that indexes are still made anew.
+const WORTH: u64 = 4;
+
+/// Whether nothing of a source is in a SQLite database yet.
+pub(crate) fn is_new(connection: &mut Connection, source: SourceId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM creations WHERE source_id = ? LIMIT 1";
+    let is_known = |connection: &mut Connection| connection.first("look for records", sql, &[Bind::int(source.0)]);
+    Ok(connection.engine() == Engine::Sqlite && is_known(connection)?.is_none())
+}
 
 /// Whether nothing is in the rosters of a SQLite database yet. To be asked before the transaction begins, because
 /// [`prepare_first`] has no effect inside of it, and once more when it has begun.
@@ -66,20 +81,41 @@ impl Aside {
     }
 }
 
-/// Puts aside what it can of these tables. They are left alone unless they are empty.
+/// Whether so many records that a source adds to a kind are worth making the keys and indexes of its tables anew, if that
+/// can be done. Nothing of the source may be in them yet: what is there could not be found.
+pub(crate) fn is_large(
+    connection: &mut Connection,
+    source: SourceId,
+    layout: &'static Layout,
+    records: u64,
+) -> Result<bool, StoreError> {
+    if connection.engine() == Engine::Postgres {
+        return Ok(true);
+    }
+    let sql = "SELECT 1 FROM creations WHERE source_id = ? AND kind = ? LIMIT 1";
+    let binds = [Bind::int(source.0), Bind::text(layout.kind.as_str())];
+    if connection.first("look for records of a kind", sql, &binds)?.is_some() {
+        return Ok(false);
+    }
+    // Nobody else can write to SQLite at that moment, and nobody who reads is in the way.
+    let last = connection.number("find the last internal id", &format!("SELECT max(id) FROM {}", layout.table), &[])?;
+    Ok(u64::try_from(last).is_ok_and(|last| last <= records.saturating_mul(WORTH)))
+}
+
+/// Puts aside what it can of these tables; on PostgreSQL only of the empty ones.
 pub(crate) fn put_aside(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
-    let mut empty = Vec::new();
-    for table in tables {
-        if is_empty(connection, table)? {
-            empty.push(*table);
+    match (tables, connection.engine()) {
+        ([], _) => Ok(Aside::default()),
+        (_, Engine::Sqlite) => put_aside_sqlite(connection, tables),
+        (_, Engine::Postgres) => {
+            let mut empty = Vec::new();
+            for table in tables {
+                if is_empty(connection, table)? {
+                    empty.push(*table);
+                }
+            }
+            if empty.is_empty() { Ok(Aside::default()) } else { put_aside_postgres(connection, &empty) }
         }
-    }
-    if empty.is_empty() {
-        return Ok(Aside::default());
-    }
-    match connection.engine() {
-        Engine::Sqlite => put_aside_sqlite(connection, &empty),
-        Engine::Postgres => put_aside_postgres(connection, &empty),
     }
 }
 

@@ -77,7 +77,7 @@ impl Merge<'_> {
         if let Some(ordinals) = &mut self.staging.ordinals {
             ordinals.forget();
         }
-        let large = self.large();
+        let large = self.large()?;
         let mut aside = load::put_aside(self.connection(), &large)?;
         self.plan_for_sets()?;
         for layout in &LAYOUTS {
@@ -122,16 +122,21 @@ impl Merge<'_> {
         self.connection().plan_for(if many { Work::LargeSets } else { Work::Sets })
     }
 
-    /// The tables into which much is to be loaded.
-    fn large(&self) -> Vec<&'static str> {
+    /// The tables of which it pays to put aside keys and indexes.
+    fn large(&mut self) -> Result<Vec<&'static str>, StoreError> {
         let mut tables = Vec::new();
-        for layout in LAYOUTS.iter().filter(|layout| self.staging.puts[layout.kind] >= LARGE) {
-            tables.extend(layout.tables());
+        let mut has_external_ids = false;
+        for layout in &LAYOUTS {
+            let (source, puts) = (self.source, self.staging.puts[layout.kind]);
+            if puts >= LARGE && load::is_large(self.connection(), source, layout, puts)? {
+                tables.extend(layout.tables());
+                has_external_ids |= self.staging.external_ids[layout.kind];
+            }
         }
-        if !tables.is_empty() && self.staging.has(EXTERNAL_IDS) {
+        if has_external_ids {
             tables.push("external_ids");
         }
-        tables
+        Ok(tables)
     }
 
     fn connection(&mut self) -> &mut Connection {
@@ -259,8 +264,8 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// The ids that the new records of an empty table get if they are numbered as they are staged. None if there are
-    /// gaps: the feed counts by ids.
+    /// The ids that records get, all of which are new, if they are numbered as they are staged. None if there are gaps:
+    /// the feed counts by ids.
     fn numbering(&mut self, layout: &'static Layout) -> Result<Option<Numbering>, StoreError> {
         if self.connection().engine() == Engine::Postgres {
             return Ok(None);

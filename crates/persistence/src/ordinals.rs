@@ -1,4 +1,4 @@
-//! Under which ordinals a first load has staged the records to which millions of others refer.
+//! Under which ordinals the first load of a source has staged the records to which millions of others refer.
 //!
 //! Their internal ids follow from the ordinals once they are written, so that an enrollment's class and user need not be
 //! looked up in an index, which for a large district is most of the work.

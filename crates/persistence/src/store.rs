@@ -331,7 +331,7 @@ impl Inner {
 
     fn new_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
-        let is_first = load::is_first(&mut connection)?;
+        let is_new = load::is_new(&mut connection, source)?;
         let file = match self.database() {
             None => None,
             Some(path) => {
@@ -344,7 +344,7 @@ impl Inner {
             }
         };
         let mut staging = Staging::new(connection, file);
-        if is_first {
+        if is_new {
             staging.keep_ordinals();
         }
         Ok(staging)

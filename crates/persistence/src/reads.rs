@@ -57,11 +57,13 @@ pub(crate) fn fingerprints(
     sink: Sink<'_, StoredFingerprint>,
 ) -> Result<(), StoreError> {
     let table = layout(kind).table;
-    let disabled = if kind == Kind::Users { "nullif(NOT enabled_user, FALSE)" } else { "NULL" };
-    // What is as usual comes as a null, which costs least. The plus keeps the engines from the index that begins with
+    let switched_off = if kind == Kind::Users { "NOT enabled_user" } else { "FALSE" };
+    // What is as usual comes as one null, which costs least. The plus keeps the engines from the index that begins with
     // the source: the records are wanted in the order in which they lie.
     let sql = format!(
-        "SELECT sourced_id, fingerprint, nullif(encoding, {ENCODING_VERSION}), modified_ms, delete_reason, {disabled}, id \
+        "SELECT sourced_id, fingerprint, modified_ms, id, \
+         CASE WHEN encoding <> {ENCODING_VERSION} OR delete_reason IS NOT NULL OR {switched_off} \
+         THEN encoding || ' ' || CASE WHEN {switched_off} THEN 'off' ELSE 'on' END || ' ' || coalesce(delete_reason, '') END \
          FROM {table} WHERE id >= ? AND id <= ? AND +source_id = ? ORDER BY id"
     );
     for (first, last) in blocks(connection, source, kind)? {
@@ -71,14 +73,16 @@ pub(crate) fn fingerprints(
             let mut page = Vec::new();
             let binds = [Bind::int(from), Bind::int(to), Bind::int(source.0)];
             connection.each("read the fingerprints", &sql, &binds, |mut row| {
+                let unusual = row.text(4);
+                let mut unusual = unusual.iter().flat_map(|unusual| unusual.split(' '));
                 page.push(StoredFingerprint {
                     sourced_id: sourced_id(kind, row.text(0), from)?,
                     fingerprint: fingerprint(table, &mut row, 1, from)?,
-                    encoding: row.int(2).map_or(ENCODING_VERSION, |_| encoding(&row, 2)),
-                    modified_ms: row.int(3),
-                    deleted: reason(row.text(4).as_deref()),
-                    disabled: row.int(5) == Some(1),
-                    internal_id: row.int(6).unwrap_or(0),
+                    modified_ms: row.int(2),
+                    internal_id: row.int(3).unwrap_or(0),
+                    encoding: unusual.next().map_or(ENCODING_VERSION, |version| version.parse().unwrap_or(0)),
+                    disabled: unusual.next() == Some("off"),
+                    deleted: reason(unusual.next()),
                 });
                 Ok(())
             })?;

@@ -240,7 +240,7 @@ impl<'a> Row<'a> {
 
     /// The cell of a column without the spaces around it.
     pub(crate) fn get(&self, column: Column) -> &'a str {
-        self.untrimmed(column).trim()
+        value::trimmed(self.untrimmed(column))
     }
 
     /// The row as the file has it, by column name, for a person to look at. Passwords are left out (R11).
@@ -280,7 +280,7 @@ impl<'a> Cells<'a> for Row<'a> {
     fn metadata(self) -> Metadata {
         let mut metadata = Metadata::new();
         for (name, cell) in &self.header.metadata {
-            let value = self.at(usize::from(*cell)).trim();
+            let value = value::trimmed(self.at(usize::from(*cell)));
             if !value.is_empty() {
                 metadata.insert(name.clone(), Text::new(value));
             }

@@ -76,7 +76,7 @@ pub(crate) struct Fields<'a, C> {
 impl<'a, C: Cells<'a>> Fields<'a, C> {
     /// The value without the spaces around it; empty if it is blank or not there.
     pub(crate) fn raw(&self, column: Column) -> &'a str {
-        self.row.untrimmed(column).trim()
+        value::trimmed(self.row.untrimmed(column))
     }
 
     /// Notes something that was accepted and should be known.
@@ -92,7 +92,7 @@ impl<'a, C: Cells<'a>> Fields<'a, C> {
     /// The record's own id. Without one the record is refused.
     pub(crate) fn sourced_id(&mut self) -> Option<SourcedId> {
         let cell = self.row.untrimmed(Column::SourcedId);
-        let id = cell.trim();
+        let id = value::trimmed(cell);
         let Ok(sourced_id) = SourcedId::new(id) else {
             self.refuse(Code::IdMissing, Column::SourcedId, "the record has no sourcedId; every record needs one");
             return None;

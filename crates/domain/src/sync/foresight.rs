@@ -4,7 +4,7 @@
 //! fetches many of them at once if nothing waits for any; one after the other they cost most of the time of a run.
 
 use crate::keys::{Key, Keys};
-use crate::{Kind, Record, RefField};
+use crate::{Kind, Record, RefField, Reference, SourcedId};
 
 /// A reference of a record.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +40,26 @@ impl Foresight {
     pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>, keys: &Keys, mut memory: Self) -> Self {
         memory.records.clear();
         memory.targets.clear();
-        records.for_each(|record| memory.add(record, keys));
+        // Records that follow each other refer to much the same: enrollments to their class, users to their school.
+        let (mut previous, mut current) = (Vec::<(&SourcedId, Key)>::new(), Vec::new());
+        for record in records {
+            record.each_reference(|Reference { field, target }| {
+                let key = match previous.get(current.len()) {
+                    Some((known, key)) if *known == target => *key,
+                    _ => keys.of(target),
+                };
+                current.push((target, key));
+                memory.targets.push(Target { field, key });
+            });
+            memory.records.push(Foreseen {
+                kind: record.kind(),
+                key: keys.of(record.sourced_id()),
+                targets: current.len(),
+            });
+            std::mem::swap(&mut previous, &mut current);
+            current.clear();
+        }
         memory
-    }
-
-    fn add(&mut self, record: &Record, keys: &Keys) {
-        let before = self.targets.len();
-        record.each_reference(|reference| {
-            self.targets.push(Target { field: reference.field, key: keys.of(reference.target) });
-        });
-        let targets = self.targets.len() - before;
-        self.records.push(Foreseen { kind: record.kind(), key: keys.of(record.sourced_id()), targets });
     }
 
     /// The records' own keys.

@@ -1,4 +1,5 @@
-//! First imports, for which keys and indexes are put aside: the schema is the same afterwards, and what they guard too.
+//! First imports of large sources, for which keys and indexes are put aside: the schema is the same afterwards, and what
+//! they guard too.
 
 use std::collections::BTreeMap;
 
@@ -29,17 +30,21 @@ fn roster(broken: bool) -> Vec<StagedChange> {
 
 async fn a_first_import(fixture: Fixture, catalogue: impl Fn() -> Catalogue) {
     let before = rendered(&catalogue());
-    let scene = Scene::new(fixture).await;
-    scene.try_apply(roster(true)).await.unwrap_err();
-    assert_eq!(rendered(&catalogue()), before);
-    assert!(scene.fingerprints(Kind::Users).await.is_empty());
-    scene.apply(roster(false)).await;
-    assert_eq!(rendered(&catalogue()), before);
-    assert_eq!(scene.fingerprints(Kind::Users).await.len(), MANY);
-    assert_eq!(scene.records(Kind::Enrollments).await.len(), MANY);
-    // What was put aside guards again.
-    let another = created(build::enrollment("another", "class", "nobody"));
-    scene.try_apply(vec![another]).await.unwrap_err();
+    let mut scene = Scene::new(fixture).await;
+    // Into an empty store, and beside what is there.
+    for source in ["springfield", "shelbyville"] {
+        scene.turn_to(source).await;
+        scene.try_apply(roster(true)).await.unwrap_err();
+        assert_eq!(rendered(&catalogue()), before);
+        assert!(scene.fingerprints(Kind::Users).await.is_empty());
+        scene.apply(roster(false)).await;
+        assert_eq!(rendered(&catalogue()), before);
+        assert_eq!(scene.fingerprints(Kind::Users).await.len(), MANY);
+        assert_eq!(scene.records(Kind::Enrollments).await.len(), MANY);
+        // What was put aside guards again.
+        let another = created(build::enrollment("another", "class", "nobody"));
+        scene.try_apply(vec![another]).await.unwrap_err();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,31 +148,41 @@ async fn first_imports_by_all_histories<F: Future<Output = Fixture>>(fixture: im
     ];
     for history in histories {
         let changes = [in_order(), history].concat();
-        let scene = Scene::new(fixture().await).await;
-        let run = scene.begin().await;
-        for batch in changes.chunks(4_000) {
-            scene.stage(run, batch.to_vec()).await;
-        }
-        let commit = scene.commit(run).await;
-        scene.store().apply(&commit).await.unwrap();
-        let mut found = BTreeMap::new();
-        for kind in Kind::ALL {
-            found.extend(
-                scene.records(kind).await.into_iter().map(|record| ((kind, record.sourced_id().clone()), record)),
-            );
-        }
         let expected = expected(&changes);
-        let wrong = expected.iter().find(|(id, record)| found.get(*id) != Some(*record));
-        assert_eq!(wrong.map(|(id, record)| (record, found.get(id))), None, "what was sent, and what is there");
-        assert_eq!(found.len(), expected.len());
-        let feed = scene.feed().await;
-        assert_eq!(feed.len(), expected.len());
-        assert!(feed.iter().zip(1..).all(|(entry, sequence)| entry.sequence == sequence));
-        // The next change is told apart from all of these.
-        let one_more = scene.apply(vec![created(build::user("one more"))]).await;
-        let entry = scene.feed().await.pop().unwrap();
-        assert_eq!((entry.run, entry.sourced_id), (one_more, build::id("one more")));
+        let mut scene = Scene::new(fixture().await).await;
+        // Into an empty store, and beside what is there.
+        for source in ["springfield", "shelbyville"] {
+            scene.turn_to(source).await;
+            a_first_import_in_batches(&scene, &changes, &expected).await;
+        }
     }
+}
+
+async fn a_first_import_in_batches(
+    scene: &Scene,
+    changes: &[StagedChange],
+    expected: &BTreeMap<(Kind, SourcedId), Record>,
+) {
+    let run = scene.begin().await;
+    for batch in changes.chunks(4_000) {
+        scene.stage(run, batch.to_vec()).await;
+    }
+    let commit = scene.commit(run).await;
+    scene.store().apply(&commit).await.unwrap();
+    let mut found = BTreeMap::new();
+    for kind in Kind::ALL {
+        found.extend(scene.records(kind).await.into_iter().map(|record| ((kind, record.sourced_id().clone()), record)));
+    }
+    let wrong = expected.iter().find(|(id, record)| found.get(*id) != Some(*record));
+    assert_eq!(wrong.map(|(id, record)| (record, found.get(id))), None, "what was sent, and what is there");
+    assert_eq!(found.len(), expected.len());
+    let feed = scene.feed().await;
+    assert_eq!(feed.len(), expected.len());
+    assert!(feed.iter().zip(1..).all(|(entry, sequence)| entry.sequence == sequence));
+    // The next change is told apart from all of these.
+    let one_more = scene.apply(vec![created(build::user("one more"))]).await;
+    let entry = scene.feed().await.pop().unwrap();
+    assert_eq!((entry.run, entry.sourced_id), (one_more, build::id("one more")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -154,6 +154,12 @@ impl Scene {
         Self { fixture, source: source.id, name: source.name }
     }
 
+    /// Goes on with another source of the same store, which is made if it is not there.
+    pub async fn turn_to(&mut self, name: &str) {
+        let source = self.store().source_open(name, "test").await.expect("a source");
+        (self.source, self.name) = (source.id, source.name);
+    }
+
     /// The store.
     pub fn store(&self) -> &dyn RosterStore {
         &*self.fixture.store

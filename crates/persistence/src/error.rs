@@ -50,7 +50,7 @@ impl Origin {
         if says(message, &["disk is full", "no space left", "disk full", "could not extend file"]) {
             return StoreError::NotWritable {
                 message: format!(
-                    "cannot {action}: the disk of the database {shown} is full; free some space and try again"
+                    "cannot {action}: the disk of the database {shown}, or of temporary files, is full; free some space and try again"
                 ),
                 cause: Some(error),
             };

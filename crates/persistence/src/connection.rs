@@ -433,7 +433,7 @@ impl Connection {
         }
     }
 
-    /// A join whose sides SQLite shall not change: there it has no statistics of what was just staged.
+    /// A join whose sides SQLite shall not change: it has no statistics.
     pub(crate) fn ordered_join(&self) -> &'static str {
         match self.engine() {
             Engine::Sqlite => "CROSS JOIN",

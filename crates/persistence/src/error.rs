@@ -78,7 +78,8 @@ impl Origin {
             if says(message, &["unable to open", "disk i/o error"]) {
                 return StoreError::Unavailable {
                     message: format!(
-                        "cannot {action}: the database {shown} cannot be opened; see that it and its folder exist and can be read"
+                        "cannot {action}: the database {shown} cannot be opened; see that it and its folder exist and can be read, and that \
+                         temporary files can be made (`SQLITE_TMPDIR` names a folder for them)"
                     ),
                     cause: Some(error),
                 };

@@ -7,22 +7,32 @@
 //! locks which keep others off the tables, so it is done only where nobody can miss them: for a first large import into
 //! tables that are still empty. If anybody has one of the tables in hand at that moment, the rows go in the slow way.
 
-use rollcall_domain::SourceId;
 use rollcall_domain::ports::StoreError;
+use rollcall_domain::{Kind, SourceId};
 
 use crate::connection::{Bind, Connection, Engine};
 use crate::error::failed;
-use crate::layout::Layout;
+use crate::layout::LAYOUTS;
 use crate::sqlite;
+use crate::staging::{EXTERNAL_IDS, Staging};
 
-/// How often as many records as are added to a table may be there, so that indexes are still made anew.
-const WORTH: u64 = 4;
+/// From how many new records of a kind on they are written in bulk.
+pub(crate) const LARGE: u64 = 20_000;
+/// How often as many rows as are added may have been given ids in a table, so that its indexes are still made anew.
+const WORTH: u32 = 4;
 
-/// Whether nothing of a source is in a SQLite database yet.
-pub(crate) fn is_new(connection: &mut Connection, source: SourceId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM creations WHERE source_id = ? LIMIT 1";
-    let is_known = |connection: &mut Connection| connection.first("look for records", sql, &[Bind::int(source.0)]);
-    Ok(connection.engine() == Engine::Sqlite && is_known(connection)?.is_none())
+/// Whether a source has records, of a kind or of any.
+pub(crate) fn has_records(
+    connection: &mut Connection,
+    source: SourceId,
+    kind: Option<Kind>,
+) -> Result<bool, StoreError> {
+    let (mut sql, mut binds) = ("SELECT 1 FROM creations WHERE source_id = ?".to_owned(), vec![Bind::int(source.0)]);
+    if let Some(kind) = kind {
+        sql += " AND kind = ?";
+        binds.push(Bind::text(kind.as_str()));
+    }
+    Ok(connection.first("look for records", &(sql + " LIMIT 1"), &binds)?.is_some())
 }
 
 /// Whether nothing is in the rosters of a SQLite database yet. To be asked before the transaction begins, because
@@ -81,25 +91,45 @@ impl Aside {
     }
 }
 
-/// Whether so many records that a source adds to a kind are worth making the keys and indexes of its tables anew, if that
-/// can be done. Nothing of the source may be in them yet: what is there could not be found.
-pub(crate) fn is_large(
-    connection: &mut Connection,
-    source: SourceId,
-    layout: &'static Layout,
-    records: u64,
-) -> Result<bool, StoreError> {
+/// The tables of which it pays to put keys and indexes aside, if that can be done: much is added to them. On SQLite others
+/// may have rows there, but the source may have none, for what is there could not be found; nobody else can write at that
+/// moment anyway, and nobody who reads is in the way.
+pub(crate) fn worth_it(staging: &mut Staging, source: SourceId) -> Result<Vec<&'static str>, StoreError> {
+    let mut tables = Vec::new();
+    let mut has_external_ids = false;
+    for layout in LAYOUTS.iter().filter(|layout| staging.puts[layout.kind] >= LARGE) {
+        let connection = &mut staging.connection;
+        if connection.engine() == Engine::Sqlite {
+            let sql = format!("SELECT max(id) FROM {}", layout.table);
+            let last = connection.number("find the last internal id", &sql, &[])?;
+            if is_more(last, staging.puts[layout.kind]) || has_records(connection, source, Some(layout.kind))? {
+                continue;
+            }
+        }
+        tables.extend(layout.tables());
+        has_external_ids |= staging.external_ids[layout.kind];
+    }
+    if has_external_ids && is_worth_it_for_external_ids(&mut staging.connection)? {
+        tables.push("external_ids");
+    }
+    Ok(tables)
+}
+
+/// Whether more rows are there than make it worth while for those that are added.
+fn is_more(there: i64, added: u64) -> bool {
+    u64::try_from(there).is_ok_and(|there| there > added.saturating_mul(WORTH.into()))
+}
+
+/// The ids of all kinds share one table, which has no ids of its own.
+fn is_worth_it_for_external_ids(connection: &mut Connection) -> Result<bool, StoreError> {
+    const ACTION: &str = "count external ids";
     if connection.engine() == Engine::Postgres {
         return Ok(true);
     }
-    let sql = "SELECT 1 FROM creations WHERE source_id = ? AND kind = ? LIMIT 1";
-    let binds = [Bind::int(source.0), Bind::text(layout.kind.as_str())];
-    if connection.first("look for records of a kind", sql, &binds)?.is_some() {
-        return Ok(false);
-    }
-    // Nobody else can write to SQLite at that moment, and nobody who reads is in the way.
-    let last = connection.number("find the last internal id", &format!("SELECT max(id) FROM {}", layout.table), &[])?;
-    Ok(u64::try_from(last).is_ok_and(|last| last <= records.saturating_mul(WORTH)))
+    let added = connection.number(ACTION, &format!("SELECT count(*) FROM {EXTERNAL_IDS}"), &[])?;
+    let most = added.saturating_mul(WORTH.into());
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM external_ids LIMIT ?)";
+    Ok(connection.number(ACTION, sql, &[Bind::int(most.saturating_add(1))])? <= most)
 }
 
 /// Puts aside what it can of these tables; on PostgreSQL only of the empty ones.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::ahead::{Ahead, Chunk};
 use crate::connection::{Bind, Connection, Engine, Work};
 use crate::layout::{Child, LAYOUTS, Layout, Link, Place, Type, layout, place};
-use crate::load;
+use crate::load::{self, LARGE};
 use crate::ordinals;
 use crate::reads;
 use crate::rows;
@@ -22,8 +22,6 @@ use crate::staging::{EXTERNAL_IDS, OPERATIONS, Operation, REJECTS, Staging, inse
 const CHUNK: i64 = 2_000;
 /// How many such chunks are read before they are needed, at the most.
 const CHUNKS_AHEAD: usize = 8;
-/// From how many new records of a kind on it pays to put indexes aside.
-const LARGE: u64 = 20_000;
 
 /// What an apply needs to know everywhere.
 pub(crate) struct Merge<'a> {
@@ -77,8 +75,8 @@ impl Merge<'_> {
         if let Some(ordinals) = &mut self.staging.ordinals {
             ordinals.forget();
         }
-        let large = self.large()?;
-        let mut aside = load::put_aside(self.connection(), &large)?;
+        let tables = load::worth_it(self.staging, self.source)?;
+        let mut aside = load::put_aside(self.connection(), &tables)?;
         self.plan_for_sets()?;
         for layout in &LAYOUTS {
             if self.staging.puts[layout.kind] > 0 {
@@ -122,23 +120,6 @@ impl Merge<'_> {
         self.connection().plan_for(if many { Work::LargeSets } else { Work::Sets })
     }
 
-    /// The tables of which it pays to put aside keys and indexes.
-    fn large(&mut self) -> Result<Vec<&'static str>, StoreError> {
-        let mut tables = Vec::new();
-        let mut has_external_ids = false;
-        for layout in &LAYOUTS {
-            let (source, puts) = (self.source, self.staging.puts[layout.kind]);
-            if puts >= LARGE && load::is_large(self.connection(), source, layout, puts)? {
-                tables.extend(layout.tables());
-                has_external_ids |= self.staging.external_ids[layout.kind];
-            }
-        }
-        if has_external_ids {
-            tables.push("external_ids");
-        }
-        Ok(tables)
-    }
-
     fn connection(&mut self) -> &mut Connection {
         &mut self.staging.connection
     }
@@ -159,11 +140,7 @@ impl Merge<'_> {
     fn puts(&mut self, layout: &'static Layout, aside: &mut load::Aside) -> Result<(), StoreError> {
         let (source, staging) = (self.source.0, layout.staging);
         let (table, kind) = (layout.table, layout.kind);
-        let known = self.connection().number(
-            "look for records of a kind",
-            "SELECT count(*) FROM creations WHERE source_id = ? AND kind = ?",
-            &[Bind::int(source), Bind::text(kind.as_str())],
-        )? > 0;
+        let known = load::has_records(&mut self.staging.connection, self.source, Some(kind))?;
         if known {
             // What is there decides what is new, whatever the change was called. The index comes first: PostgreSQL does
             // not use one in the transaction that made it over rows that it had changed before.

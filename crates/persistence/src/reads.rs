@@ -488,14 +488,19 @@ pub(crate) fn dangling(
                 )
             }
             Place::Owned(layout, child) => {
-                let stem = child.link.stem;
+                let (stem, table, rows, owner) = (child.link.stem, layout.table, child.table, child.owner);
+                let from = match connection.engine() {
+                    // From the few that dangle to their records, and past those of other sources.
+                    Engine::Sqlite => format!(
+                        "creations b CROSS JOIN {rows} c ON c.{owner} BETWEEN b.first_id AND b.last_id \
+                         AND b.source_id = {} AND b.kind = '{}' CROSS JOIN {table} t ON t.id = c.{owner}",
+                        source.0, layout.kind
+                    ),
+                    Engine::Postgres => format!("{rows} c JOIN {table} t ON t.id = c.{owner}"),
+                };
                 format!(
-                    "SELECT DISTINCT t.sourced_id, c.{stem}_ref FROM {} c {join} {} t ON t.id = c.{} WHERE c.{stem}_id IS NULL \
-                     AND c.{stem}_ref IS NOT NULL AND t.source_id = ? AND t.deleted_at_us IS NULL",
-                    child.table,
-                    layout.table,
-                    child.owner,
-                    join = connection.ordered_join(),
+                    "SELECT DISTINCT t.sourced_id, c.{stem}_ref FROM {from} WHERE c.{stem}_id IS NULL \
+                     AND c.{stem}_ref IS NOT NULL AND t.source_id = ? AND t.deleted_at_us IS NULL"
                 )
             }
             Place::Column(_) => continue,
@@ -564,8 +569,8 @@ pub(crate) fn records(
     }
 }
 
-/// SQLite goes through all tables in the order in which they lie, and sorts whole rows. They carry along what the record
-/// owns as JSON, because nothing else can be asked while the statement runs.
+/// SQLite goes through all tables in the order in which they lie, which is why it begins with the creations, and sorts whole
+/// rows. They carry along what the record owns as JSON, because nothing else can be asked while the statement runs.
 fn records_of_sqlite(
     connection: &mut Connection,
     source: SourceId,

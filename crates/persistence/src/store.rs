@@ -331,7 +331,8 @@ impl Inner {
 
     fn new_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
-        let is_new = load::is_new(&mut connection, source)?;
+        // Only SQLite numbers records as they are staged.
+        let is_first = connection.engine() == Engine::Sqlite && !load::has_records(&mut connection, source, None)?;
         let file = match self.database() {
             None => None,
             Some(path) => {
@@ -344,7 +345,7 @@ impl Inner {
             }
         };
         let mut staging = Staging::new(connection, file);
-        if is_new {
+        if is_first {
             staging.keep_ordinals();
         }
         Ok(staging)

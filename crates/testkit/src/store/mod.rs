@@ -92,6 +92,7 @@ macro_rules! roster_store_contract {
             live_records_are_ordered_by_id_byte_by_byte,
             live_records_show_links_to_live_records_only,
             references_to_what_was_never_stored_dangle_until_they_are_attached,
+            sources_that_take_turns_are_told_apart,
             a_put_attaches_what_is_there_and_what_comes_with_it,
             a_deleted_target_does_not_make_a_reference_dangle,
             live_users_are_found_by_the_vendor_ids_of_their_roles,

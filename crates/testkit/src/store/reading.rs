@@ -134,6 +134,26 @@ pub async fn references_to_what_was_never_stored_dangle_until_they_are_attached(
     assert_eq!(user.agents, ids_of(&["agent", "unknown agent"]));
 }
 
+/// The records of a source lie between those of others.
+pub async fn sources_that_take_turns_are_told_apart(fixture: Fixture) {
+    let mut scene = Scene::new(fixture).await;
+    scene.apply(build::full_records().into_iter().map(created).collect()).await;
+    scene.turn_to("shelbyville").await;
+    scene.apply(vec![created(build::user("zoe")), created(build::school("school"))]).await;
+    scene.turn_to("springfield").await;
+    scene.apply(vec![created(build::user("walt"))]).await;
+    scene.turn_to("shelbyville").await;
+    scene.apply(vec![created(build::user("yves"))]).await;
+    assert_eq!(scene.ids(Kind::Users).await, ["yves", "zoe"]);
+    assert_eq!(scene.fingerprints(Kind::Users).await.len(), 2);
+    let dangling = async |scene: &Scene| all(scene.store().dangling(scene.source, Kind::Users)).await.len();
+    assert_eq!(dangling(&scene).await, 0);
+    scene.turn_to("springfield").await;
+    assert_eq!(scene.ids(Kind::Users).await, ["agent", "user", "walt"]);
+    assert_eq!(scene.fingerprints(Kind::Users).await.len(), 3);
+    assert_eq!(dangling(&scene).await, 1);
+}
+
 /// A put is attached to stored, deleted and newly staged targets alike, of its own kind too, in any order.
 pub async fn a_put_attaches_what_is_there_and_what_comes_with_it(fixture: Fixture) {
     let scene = Scene::new(fixture).await;

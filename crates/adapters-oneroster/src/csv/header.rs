@@ -238,11 +238,6 @@ impl<'a> Row<'a> {
         self.cells.get(index).and_then(|range| self.text.get(range.clone())).unwrap_or("")
     }
 
-    /// The cell of a column without the spaces around it.
-    pub(crate) fn get(&self, column: Column) -> &'a str {
-        value::trimmed(self.untrimmed(column))
-    }
-
     /// The row as the file has it, by column name, for a person to look at. Passwords are left out (R11).
     pub(crate) fn quoted(&self) -> serde_json::Value {
         self.header

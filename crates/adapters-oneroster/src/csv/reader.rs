@@ -15,7 +15,7 @@ use super::table::{Column, Table};
 use crate::config::{CsvConfig, PackageMode};
 use crate::error::CsvError;
 use crate::mapping::class::CourseTitles;
-use crate::mapping::fields::{Fields, Notes, Rules};
+use crate::mapping::fields::{Cells, Fields, Notes, Rules};
 use crate::mapping::lifecycle::{self, Lifecycle};
 use crate::mapping::{class, course, demographics, enrollment, org, role, session, user};
 

@@ -23,6 +23,11 @@ pub(crate) trait Cells<'a>: Copy {
     /// The value as it stands; empty if it is blank or not there.
     fn untrimmed(self, column: Column) -> &'a str;
 
+    /// The value without the spaces around it; empty if it is blank or not there.
+    fn get(self, column: Column) -> &'a str {
+        value::trimmed(self.untrimmed(column))
+    }
+
     /// Whether a blank value is worth a word: the record has a place for it, or ought to have one.
     fn has(self, column: Column) -> bool;
 
@@ -76,7 +81,7 @@ pub(crate) struct Fields<'a, C> {
 impl<'a, C: Cells<'a>> Fields<'a, C> {
     /// The value without the spaces around it; empty if it is blank or not there.
     pub(crate) fn raw(&self, column: Column) -> &'a str {
-        value::trimmed(self.row.untrimmed(column))
+        self.row.get(column)
     }
 
     /// Notes something that was accepted and should be known.

@@ -138,7 +138,7 @@ impl Mapper<'_> {
     fn record(&mut self, object: &Object<'_>, json: &str, location: Location) {
         let kind = self.context.kind;
         self.notes.clear();
-        let id = value::trimmed(object.untrimmed(Column::SourcedId));
+        let id = object.get(Column::SourcedId);
         self.page.ids.push(if id.is_empty() { hash(json) } else { hash(id) });
         let mut notes = std::mem::take(&mut self.notes);
         let mut fields = Fields { row: object, rules: self.context.rules, notes: &mut notes };
@@ -223,7 +223,7 @@ impl Mapper<'_> {
         location: &Location,
         parts: &mut Roles,
     ) -> Option<User> {
-        let has_role = !value::trimmed(object.untrimmed(Column::Role)).is_empty();
+        let has_role = !object.get(Column::Role).is_empty();
         let has_roles = !object.roles.is_empty() || object.has_odd_role;
         if !has_roles && (has_role || self.context.rules.version < Version::V1_2) {
             return user::map(fields, true);
@@ -280,7 +280,7 @@ impl Mapper<'_> {
     fn reject(&mut self, object: &Object<'_>, json: &str, location: Location, notes: &mut Notes) {
         self.page.items.push(Item::Reject(Reject {
             kind: self.context.kind,
-            sourced_id: SourcedId::new(value::trimmed(object.untrimmed(Column::SourcedId))).ok(),
+            sourced_id: SourcedId::new(object.get(Column::SourcedId)).ok(),
             is_part: false,
             location,
             findings: std::mem::take(&mut notes.errors),

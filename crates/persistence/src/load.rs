@@ -134,10 +134,9 @@ fn is_worth_it_for_external_ids(connection: &mut Connection) -> Result<bool, Sto
 
 /// Puts aside what it can of these tables; on PostgreSQL only of the empty ones.
 pub(crate) fn put_aside(connection: &mut Connection, tables: &[&'static str]) -> Result<Aside, StoreError> {
-    match (tables, connection.engine()) {
-        ([], _) => Ok(Aside::default()),
-        (_, Engine::Sqlite) => put_aside_sqlite(connection, tables),
-        (_, Engine::Postgres) => {
+    match connection.engine() {
+        Engine::Sqlite => put_aside_sqlite(connection, tables),
+        Engine::Postgres => {
             let mut empty = Vec::new();
             for table in tables {
                 if is_empty(connection, table)? {

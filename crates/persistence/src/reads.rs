@@ -26,6 +26,27 @@ const GAP: i64 = 20_000;
 /// Takes a page; answers whether more are wanted.
 pub(crate) type Sink<'a, T> = &'a mut dyn FnMut(Vec<T>) -> bool;
 
+/// Hands over in pages what `make` makes of the rows of an answer; says whether more are wanted.
+fn in_pages<T>(
+    connection: &mut Connection,
+    action: &str,
+    sql: &str,
+    binds: &[Bind<'_>],
+    sink: Sink<'_, T>,
+    make: impl Fn(Row) -> Result<T, StoreError>,
+) -> Result<bool, StoreError> {
+    let mut page = Vec::new();
+    let mut wanted = true;
+    connection.each_while(action, sql, binds, |row| {
+        page.push(make(row)?);
+        if page.len() == PAGE {
+            wanted = sink(std::mem::take(&mut page));
+        }
+        Ok(wanted)
+    })?;
+    Ok(wanted && (page.is_empty() || sink(page)))
+}
+
 /// How the references of a record are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
@@ -251,14 +272,11 @@ fn stored_records(
     heads: Vec<Row>,
     mut owned: OwnedById,
 ) -> Result<Vec<StoredRecord>, StoreError> {
-    let mut owned_by = |row: &Row| row.int(0).and_then(|id| owned.remove(&id)).unwrap_or_default();
-    heads
-        .into_iter()
-        .map(|row| {
-            let owned = owned_by(&row);
-            stored_record(layout, row, owned)
-        })
-        .collect()
+    let stored = heads.into_iter().map(|row| {
+        let owned = row.int(0).and_then(|id| owned.remove(&id)).unwrap_or_default();
+        stored_record(layout, row, owned)
+    });
+    stored.collect()
 }
 
 fn load(
@@ -505,20 +523,14 @@ pub(crate) fn dangling(
             }
             Place::Column(_) => continue,
         };
-        let mut page = Vec::new();
-        let mut wanted = true;
-        connection.each_while("read dangling references", &sql, &[Bind::int(source.0)], |mut row| {
-            page.push(DanglingLink {
+        let link = |mut row: Row| {
+            Ok(DanglingLink {
                 field,
                 holder: sourced_id(field.holder(), row.text(0), 0)?,
                 target: sourced_id(field.target(), row.text(1), 0)?,
-            });
-            if page.len() == PAGE {
-                wanted = sink(std::mem::take(&mut page));
-            }
-            Ok(wanted)
-        })?;
-        if !wanted || (!page.is_empty() && !sink(page)) {
+            })
+        };
+        if !in_pages(connection, "read dangling references", &sql, &[Bind::int(source.0)], sink, link)? {
             return Ok(());
         }
     }
@@ -596,21 +608,12 @@ fn records_of_sqlite(
          ORDER BY t.sourced_id",
         layout.table
     );
-    let mut page = Vec::new();
-    let mut wanted = true;
     let binds = [Bind::int(source.0), Bind::text(layout.kind.as_str())];
-    connection.each_while("read records", &sql, &binds, |mut row| {
+    let record = |mut row| {
         let owned = carried_along(layout, &mut row)?;
-        page.push(stored_record(layout, row, owned)?.record);
-        if page.len() == PAGE {
-            wanted = sink(std::mem::take(&mut page));
-        }
-        Ok(wanted)
-    })?;
-    if wanted && !page.is_empty() {
-        sink(page);
-    }
-    Ok(())
+        Ok(stored_record(layout, row, owned)?.record)
+    };
+    in_pages(connection, "read records", &sql, &binds, sink, record).map(drop)
 }
 
 /// What a record owns, from the cells that stand after its own.

@@ -293,7 +293,7 @@ impl Staging {
             let mut batch = Batch::default();
             let mut any = false;
             let links = ordinals::links(layout).count();
-            let mut ordinals = (self.ordinals.as_ref())
+            let mut ordinals = (self.ordinals.as_ref().filter(|_| links > 0))
                 .map(|ordinals| ordinals.of_links(layout, puts().map(|(_, record, ..)| record)));
             for (ord, record, fingerprint, modified_ms) in puts() {
                 any = true;

@@ -332,7 +332,7 @@ impl Inner {
     fn new_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
         // Only SQLite numbers records as they are staged.
-        let is_first = connection.engine() == Engine::Sqlite && !load::has_records(&mut connection, source, None)?;
+        let is_new = connection.engine() == Engine::Sqlite && !load::has_records(&mut connection, source, None)?;
         let file = match self.database() {
             None => None,
             Some(path) => {
@@ -345,7 +345,7 @@ impl Inner {
             }
         };
         let mut staging = Staging::new(connection, file);
-        if is_first {
+        if is_new {
             staging.keep_ordinals();
         }
         Ok(staging)

@@ -125,6 +125,25 @@ async fn r4_an_older_record_of_a_delta_is_stale_and_a_snapshot_does_not_care() {
     assert_eq!((report.counts[Kind::Users].restored, report.counts[Kind::Users].stale), (1, 0));
 }
 
+#[tokio::test]
+async fn r4_a_snapshot_deletes_what_it_says_is_deleted_whatever_the_date() {
+    for (coverage, deleted, stale) in [(Coverage::Snapshot, 1, 0), (Coverage::Delta, 0, 1)] {
+        let store = MemoryStore::default();
+        delta(&store, vec![upsert_at(user("ada"), Some(2_000), 2), upsert(user("ben"))]).await;
+        let items = vec![delete_at(Kind::Users, "ada", Some(1_999)), upsert(user("ben"))];
+        let script = Script::new(coverage, items);
+        let report = sync_with(&store, &script, &mass()).await;
+        let counts = report.counts[Kind::Users];
+        assert_eq!((counts.deleted, counts.stale, counts.unchanged), (deleted, stale, 1), "{coverage:?}");
+        assert_received_adds_up(&report, deleted);
+        assert!(is_stable(&store, &script).await);
+        assert_eq!(store.is_live(Kind::Users, "ada"), coverage == Coverage::Delta);
+        if coverage == Coverage::Snapshot {
+            assert_eq!(store.row(Kind::Users, "ada").deleted, Some(DeleteReason::Explicit));
+        }
+    }
+}
+
 fn unreadable(kind: Kind, sourced_id: Option<&str>) -> Item {
     Item::Reject(Reject {
         kind,
@@ -1035,6 +1054,25 @@ async fn r1_a_school_is_kept_for_a_class_that_only_enrollments_of_the_run_refer_
     script.summary.coverage[Kind::Classes] = Coverage::Delta;
     assert!(is_stable(&store, &script).await);
     assert!(store.is_live(Kind::Orgs, "school") && store.is_live(Kind::Enrollments, "e-ada"));
+}
+
+#[tokio::test]
+async fn r1_rows_that_conflict_keep_no_school_for_a_class_of_which_only_an_older_state_was_sent() {
+    for older in [delete_at(Kind::Classes, "class", Some(1)), upsert_at(class("class", "school"), Some(1), 2)] {
+        let store = MemoryStore::default();
+        let stored = vec![upsert(org("school")), upsert_at(class("class", "school"), Some(2), 2), upsert(user("u"))];
+        delta(&store, stored).await;
+        let items = vec![
+            older,
+            upsert(user("u")),
+            upsert(enrollment("e", "class", "u")),
+            upsert(enrollment("e", "other", "u")),
+        ];
+        let mut script = Script::new(Coverage::Snapshot, items);
+        script.summary.coverage[Kind::Classes] = Coverage::Delta;
+        assert!(is_stable(&store, &script).await);
+        assert!(!store.is_live(Kind::Orgs, "school"));
+    }
 }
 
 #[tokio::test]

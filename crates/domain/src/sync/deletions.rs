@@ -148,7 +148,7 @@ impl Session<'_> {
     async fn look_again_at_the_doubtful(&mut self) -> Result<(), Failure> {
         let mut doubtful: Vec<_> = std::mem::take(&mut self.later.doubtful)
             .into_iter()
-            .filter(|(kind, id)| self.entry(*kind, id).is_some_and(|entry| entry.was_live() && !entry.has(flag::SEEN)))
+            .filter(|(kind, id)| self.entry(*kind, id).is_some_and(|entry| entry.was_live() && !entry.is_accepted()))
             .collect();
         if doubtful.is_empty() {
             return Ok(());

@@ -110,11 +110,11 @@ pub(super) struct Later {
     /// Optional references to records that are not there yet.
     pub(super) loose: Vec<LooseLink>,
     /// Further records and deletions of ids that the run has already heard of, in their order.
-    pub(super) again: Vec<Again>,
+    pub(super) again: Vec<Event>,
     /// The ids of which there is more to say: what repeats the accepted record may come after something else.
     pub(super) disputed: HashSet<(Kind, Key)>,
-    /// Records that are older than what is stored: stale in a delta, ordinary in a snapshot.
-    pub(super) older: Vec<Upsert>,
+    /// Records and deletions that are older than what is stored: stale in a delta, ordinary in a snapshot.
+    pub(super) older: Vec<Event>,
     /// Stored under an older encoding: compared field by field.
     outdated: Vec<Upsert>,
     /// Users whose roles come apart.
@@ -133,13 +133,20 @@ pub(super) struct Later {
     schools: Vec<SchoolClaim>,
 }
 
-/// More about an id that the run has already heard of.
-pub(super) enum Again {
+/// What the source says of a record.
+pub(super) enum Event {
     Upsert(Upsert),
     Delete(Deletion),
 }
 
-impl Again {
+impl Event {
+    pub(super) fn key(&self) -> (Kind, &SourcedId) {
+        match self {
+            Self::Upsert(upsert) => (upsert.record().kind(), upsert.record().sourced_id()),
+            Self::Delete(deletion) => (deletion.kind, &deletion.sourced_id),
+        }
+    }
+
     pub(super) fn modified_ms(&self) -> Option<i64> {
         match self {
             Self::Upsert(upsert) => upsert.modified_ms,
@@ -407,17 +414,13 @@ impl<'a> Session<'a> {
                 self.count_repeated(&upsert);
             } else {
                 self.later.disputed.insert((kind, key));
-                self.later.again.push(Again::Upsert(upsert));
+                self.later.again.push(Event::Upsert(upsert));
             }
             return;
         }
-        let is_older = match (entry.modified_ms(), upsert.modified_ms) {
-            (Some(known), Some(sent)) => entry.has(flag::STORED) && sent < known,
-            _ => false,
-        };
-        if is_older {
+        if entry.is_stored_newer_than(upsert.modified_ms) {
             entry.set(flag::WAITING);
-            self.later.older.push(upsert);
+            self.later.older.push(Event::Upsert(upsert));
         } else if upsert.half != UserHalf::Whole {
             entry.set(flag::WAITING);
             self.later.halves.push(upsert);
@@ -696,15 +699,12 @@ impl<'a> Session<'a> {
         let entry = self.table_mut(kind).entry(key);
         if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {
             self.later.disputed.insert((kind, key));
-            self.later.again.push(Again::Delete(deletion));
+            self.later.again.push(Event::Delete(deletion));
             return;
         }
-        if let (Some(known), Some(sent)) = (entry.modified_ms(), deletion.modified_ms)
-            && entry.has(flag::STORED)
-            && sent < known
-        {
-            entry.set(flag::SEEN | flag::STALE);
-            self.counts[kind].stale += 1;
+        if entry.is_stored_newer_than(deletion.modified_ms) {
+            entry.set(flag::WAITING);
+            self.later.older.push(Event::Delete(deletion));
             return;
         }
         self.delete_explicitly(deletion);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::{Again, FETCH_BATCH, Session, as_json, fingerprint, touch};
+use super::session::{Event, FETCH_BATCH, Session, as_json, fingerprint, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
 use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
@@ -61,16 +61,18 @@ impl Session<'_> {
 
     /// Records that are older than what is stored are stale in a delta; a snapshot is the truth whatever its dates (R4).
     async fn settle_older(&mut self, summary: &PullSummary) -> Result<(), Failure> {
-        for upsert in std::mem::take(&mut self.later.older) {
-            let kind = upsert.record().kind();
-            let id = upsert.record().sourced_id().clone();
-            let entry = self.entry_mut(kind, &id);
+        for event in std::mem::take(&mut self.later.older) {
+            let (kind, id) = event.key();
+            let entry = self.entry_mut(kind, id);
             entry.clear(flag::WAITING);
             if summary.coverage[kind] == Coverage::Delta {
                 entry.set(flag::SEEN | flag::STALE);
                 self.counts[kind].stale += 1;
-            } else {
-                self.route(upsert);
+                continue;
+            }
+            match event {
+                Event::Upsert(upsert) => self.route(upsert),
+                Event::Delete(deletion) => self.delete_explicitly(deletion),
             }
         }
         self.finish_arrival().await
@@ -79,14 +81,12 @@ impl Session<'_> {
     // -- repeated ids -------------------------------------------------------------------------------------------------
 
     pub(super) async fn settle_again(&mut self) -> Result<(), Failure> {
-        let mut groups: Vec<((Kind, SourcedId), Vec<Again>)> = Vec::new();
+        let mut groups: Vec<((Kind, SourcedId), Vec<Event>)> = Vec::new();
         let mut positions = HashMap::new();
         self.later.disputed.clear();
         for again in std::mem::take(&mut self.later.again) {
-            let of = match &again {
-                Again::Upsert(upsert) => (upsert.record().kind(), upsert.record().sourced_id().clone()),
-                Again::Delete(deletion) => (deletion.kind, deletion.sourced_id.clone()),
-            };
+            let (kind, id) = again.key();
+            let of = (kind, id.clone());
             let position = *positions.entry(of.clone()).or_insert_with(|| {
                 groups.push((of, Vec::new()));
                 groups.len() - 1
@@ -115,22 +115,22 @@ impl Session<'_> {
     }
 
     /// Whether further records of an id only repeat the accepted one, word for word. They are one record then.
-    fn settle_repeated(&mut self, kind: Kind, id: &SourcedId, events: &[Again]) -> bool {
+    fn settle_repeated(&mut self, kind: Kind, id: &SourcedId, events: &[Event]) -> bool {
         let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
-        let is_repeated = |event: &Again| match event {
-            Again::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
-            Again::Delete(_) => false,
+        let is_repeated = |event: &Event| match event {
+            Event::Upsert(row) => accepted == Some(row.fingerprint()) && row.half == UserHalf::Whole,
+            Event::Delete(_) => false,
         };
         if !events.iter().all(is_repeated) {
             return false;
         }
         for event in events {
-            if let Again::Upsert(row) = event {
+            if let Event::Upsert(row) = event {
                 self.count_repeated(row);
             }
         }
         let entry = self.entry_mut(kind, id);
-        if entry.advance(events.iter().filter_map(Again::modified_ms).max()) {
+        if entry.advance(events.iter().filter_map(Event::modified_ms).max()) {
             let newest = entry.modified_ms();
             self.stage(touch(kind, id.clone(), newest, None));
         }
@@ -142,28 +142,28 @@ impl Session<'_> {
         kind: Kind,
         id: &SourcedId,
         fetched: Option<Fetched>,
-        events: Vec<Again>,
+        events: Vec<Event>,
     ) -> Result<(), Failure> {
-        let all_upserts = events.iter().all(|event| matches!(event, Again::Upsert(_)));
+        let all_upserts = events.iter().all(|event| matches!(event, Event::Upsert(_)));
         let was_deleted = self.flags(kind, id) & flag::GONE != 0;
         if self.description.capabilities.repeats == Repeats::Conflict && all_upserts && !was_deleted {
             let rows = events.into_iter().filter_map(|event| match event {
-                Again::Upsert(upsert) => Some(upsert),
-                Again::Delete(_) => None,
+                Event::Upsert(upsert) => Some(upsert),
+                Event::Delete(_) => None,
             });
             return self.settle_conflict(kind, id, fetched, rows.collect()).await;
         }
         // Successive states: the last one counts, and the record counts once.
         let merged = events.len() as u64;
-        let newest = events.iter().filter_map(Again::modified_ms).max();
+        let newest = events.iter().filter_map(Event::modified_ms).max();
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };
         self.take_back(kind, id, fetched.as_ref());
         self.entry_mut(kind, id).learn_date(newest);
         // What was taken back had been received once, and so had each event but the last, which is counted below.
         self.counts[kind].received -= merged;
         match last {
-            Again::Upsert(upsert) => self.route(upsert),
-            Again::Delete(deletion) => {
+            Event::Upsert(upsert) => self.route(upsert),
+            Event::Delete(deletion) => {
                 self.delete_explicitly(deletion);
                 // A live one is deleted with what requires it; of any other nothing is there to be deleted.
                 if !self.entry_mut(kind, id).was_live() {

@@ -120,6 +120,11 @@ impl Entry {
         (date != NO_DATE).then_some(date)
     }
 
+    /// The store has it with a date after this one. A blank date is never older (R4).
+    pub(super) fn is_stored_newer_than(&self, modified_ms: Option<i64>) -> bool {
+        self.has(flag::STORED) && modified_ms.is_some_and(|sent| self.modified_ms().is_some_and(|known| sent < known))
+    }
+
     /// Keeps the newer of the dates, and says whether that changed anything.
     pub(super) fn advance(&mut self, modified_ms: Option<i64>) -> bool {
         // Dates outside the 48 bits lie thousands of years away and are as good as none.

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use rollcall_domain::entities::ExternalId;
+use rollcall_domain::entities::{ExternalId, User};
 use rollcall_domain::ports::{
     Coverage, DeleteReason, EmptySnapshot, Hold, Item, OwnedChange, PullSummary, Repeats, RoleChange, RunMode,
     RunStatus,
@@ -1194,6 +1194,63 @@ async fn r4_the_newest_date_of_repeated_records_counts() {
         script.capabilities.repeats = repeats;
         assert!(is_stable(&store, &script).await);
         assert_eq!(store.row(Kind::Users, "u").modified_ms, Some(3));
+    }
+}
+
+#[tokio::test]
+async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_what_is_stored() {
+    let with_role = |org: &str| {
+        let mut user = user("u");
+        user.roles = vec![role("teacher", Some(org), None)];
+        user
+    };
+    let renamed = || {
+        let mut user = user("u");
+        user.given_name = Some("Renamed".into());
+        user
+    };
+    let base = || vec![upsert(org("a")), upsert(org("b")), upsert_at(with_role("a"), Some(5), 2)];
+    let at = |user: User, date: i64| upsert_at(user, Some(date), 3);
+    let of = |store: &MemoryStore| {
+        let row = store.row(Kind::Users, "u");
+        let Record::Users(user) = row.record else { panic!() };
+        let orgs: Vec<_> = user.roles.iter().filter_map(|role| role.org.as_ref().map(ToString::to_string)).collect();
+        (orgs.join("+"), row.modified_ms)
+    };
+    let stored = || ("a".to_owned(), Some(5));
+    let delete = |date| delete_at(Kind::Users, "u", Some(date));
+    // What is sent, what is there then, and how many records were stale, refused, updated, deleted.
+    let cases = [
+        ("all are older", vec![at(renamed(), 3), at(renamed(), 4)], stored(), [1, 0, 0, 0]),
+        ("another says something else", vec![at(renamed(), 3), at(with_role("b"), 6)], stored(), [0, 2, 0, 0]),
+        (
+            "one repeats it, with a newer date",
+            vec![at(renamed(), 3), at(renamed(), 6)],
+            (String::new(), Some(6)),
+            [0, 0, 1, 0],
+        ),
+        (
+            "one role in each",
+            vec![at(with_role("a"), 3), at(with_role("b"), 6)],
+            ("a+b".to_owned(), Some(6)),
+            [0, 0, 1, 0],
+        ),
+        ("one role in each, all older", vec![at(with_role("a"), 3), at(with_role("b"), 4)], stored(), [1, 0, 0, 0]),
+        ("deleted and new", vec![delete(3), at(with_role("b"), 6)], ("b".to_owned(), Some(6)), [0, 0, 1, 0]),
+        ("deleted and new, both older", vec![delete(3), at(with_role("b"), 4)], stored(), [1, 0, 0, 0]),
+        ("older and deleted", vec![at(with_role("b"), 3), delete(6)], ("a".to_owned(), Some(6)), [0, 0, 0, 1]),
+    ];
+    for (what, items, expected, [stale, rejected, updated, deleted]) in cases {
+        let store = MemoryStore::default();
+        delta(&store, base()).await;
+        let script = Script::new(Coverage::Delta, items);
+        let report = sync_with(&store, &script, &mass()).await;
+        let counts = report.counts[Kind::Users];
+        assert_eq!((counts.stale, counts.rejected), (stale, rejected), "{what}");
+        assert_eq!((counts.updated, counts.deleted), (updated, deleted), "{what}");
+        assert_eq!(of(&store), expected, "{what}");
+        assert_received_adds_up(&report, deleted);
+        assert!(is_stable(&store, &script).await, "{what}");
     }
 }
 

@@ -58,12 +58,9 @@ impl Session<'_> {
     /// Deletes the live records of a kind that a complete roster left out.
     async fn derive_absent(&mut self, kind: Kind, gone: &mut Vec<(Kind, SourcedId)>) -> Result<(), Failure> {
         self.load_for(kind).await?;
-        let is_absent =
-            |entry: &Entry| entry.was_live() && !entry.has(flag::SEEN | flag::GONE | flag::REJECTED | flag::WAITING);
+        let is_absent = |entry: &Entry| entry.was_live() && !entry.has(flag::HEARD_OF);
         // Took its leave with its parent, and is now missing in its own right: it must not come back with the parent.
-        let is_absent_too = |entry: &Entry| {
-            entry.has(flag::BY_CASCADE) && !entry.has(flag::SEEN | flag::GONE | flag::REJECTED | flag::WAITING)
-        };
+        let is_absent_too = |entry: &Entry| entry.has(flag::BY_CASCADE) && !entry.has(flag::HEARD_OF);
         let Some(table) = self.table(kind) else { return Ok(()) };
         let absent = table.iter().filter(|entry| is_absent(entry)).count();
         let any = absent > 0 || table.iter().any(is_absent_too);

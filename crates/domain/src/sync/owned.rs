@@ -38,7 +38,7 @@ impl Session<'_> {
         let mut parts = Vec::new();
         for change in std::mem::take(&mut self.later.owned) {
             match change {
-                OwnedChange::Enrollments { .. } => self.settle_enrollments(change).await?,
+                OwnedChange::Enrollments { .. } => self.settle_enrollments(change, summary).await?,
                 part => parts.push(part),
             }
         }
@@ -377,7 +377,7 @@ impl Session<'_> {
     }
 
     /// All enrollments of a class: those that are not listed are gone.
-    async fn settle_enrollments(&mut self, change: OwnedChange) -> Result<(), Failure> {
+    async fn settle_enrollments(&mut self, change: OwnedChange, summary: &PullSummary) -> Result<(), Failure> {
         let OwnedChange::Enrollments { class, enrollments, location } = change else { return Ok(()) };
         self.load_for(Kind::Enrollments).await?;
         let listed: HashSet<_> = enrollments.iter().map(|enrollment| enrollment.sourced_id.clone()).collect();
@@ -401,7 +401,7 @@ impl Session<'_> {
                 self.arrive_deletion(deletion);
             }
         }
-        self.settle_again().await
+        self.settle_again(summary).await
     }
 }
 

@@ -406,7 +406,7 @@ impl<'a> Session<'a> {
             return;
         }
         let entry = self.table_mut(kind).entry(key);
-        if entry.has(flag::SEEN | flag::GONE | flag::WAITING | flag::REJECTED) {
+        if entry.has(flag::HEARD_OF) {
             let says_the_same = entry.is_accepted()
                 && entry.fingerprint() == upsert.fingerprint()
                 && upsert.modified_ms <= entry.modified_ms();
@@ -697,7 +697,7 @@ impl<'a> Session<'a> {
         self.heard_of[kind] = true;
         let key = self.keys.of(&deletion.sourced_id);
         let entry = self.table_mut(kind).entry(key);
-        if entry.has(flag::SEEN | flag::WAITING | flag::REJECTED | flag::GONE) {
+        if entry.has(flag::HEARD_OF) {
             self.later.disputed.insert((kind, key));
             self.later.again.push(Event::Delete(deletion));
             return;

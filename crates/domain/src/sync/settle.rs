@@ -50,7 +50,7 @@ impl Session<'_> {
     /// Decides what could not be decided on arrival.
     pub(super) async fn settle(&mut self, summary: &PullSummary) -> Result<(), Failure> {
         self.settle_older(summary).await?;
-        self.settle_again().await?;
+        self.settle_again(summary).await?;
         // What is owned is put to its owner as the owner is now.
         self.finish_arrival().await?;
         self.settle_owned(summary).await?;
@@ -59,28 +59,42 @@ impl Session<'_> {
         self.compare_schools().await
     }
 
-    /// Records that are older than what is stored are stale in a delta; a snapshot is the truth whatever its dates (R4).
+    /// Decides what is older than what is stored. What more was said of the same ids is decided together with it.
     async fn settle_older(&mut self, summary: &PullSummary) -> Result<(), Failure> {
+        let mut again = Vec::new();
         for event in std::mem::take(&mut self.later.older) {
             let (kind, id) = event.key();
-            let entry = self.entry_mut(kind, id);
-            entry.clear(flag::WAITING);
-            if summary.coverage[kind] == Coverage::Delta {
-                entry.set(flag::SEEN | flag::STALE);
-                self.counts[kind].stale += 1;
-                continue;
-            }
-            match event {
-                Event::Upsert(upsert) => self.route(upsert),
-                Event::Delete(deletion) => self.delete_explicitly(deletion),
+            let key = self.keys.of(id);
+            self.table_mut(kind).entry(key).clear(flag::WAITING);
+            if self.later.disputed.contains(&(kind, key)) {
+                again.push(event);
+            } else if !self.ignored_as_stale(kind, id, event.modified_ms(), summary.coverage[kind]) {
+                match event {
+                    Event::Upsert(upsert) => self.route(upsert),
+                    Event::Delete(deletion) => self.delete_explicitly(deletion),
+                }
             }
         }
+        again.append(&mut self.later.again);
+        self.later.again = again;
         self.finish_arrival().await
+    }
+
+    /// Whether what is said of a record is to be ignored: in a delta, what is older than what is stored. A snapshot is the
+    /// truth whatever its dates (R4). Counts it if so.
+    fn ignored_as_stale(&mut self, kind: Kind, id: &SourcedId, newest: Option<i64>, coverage: Coverage) -> bool {
+        let entry = self.entry_mut(kind, id);
+        let is_stale = coverage == Coverage::Delta && entry.is_stored_newer_than(newest);
+        if is_stale {
+            entry.set(flag::SEEN | flag::STALE);
+            self.counts[kind].stale += 1;
+        }
+        is_stale
     }
 
     // -- repeated ids -------------------------------------------------------------------------------------------------
 
-    pub(super) async fn settle_again(&mut self) -> Result<(), Failure> {
+    pub(super) async fn settle_again(&mut self, summary: &PullSummary) -> Result<(), Failure> {
         let mut groups: Vec<((Kind, SourcedId), Vec<Event>)> = Vec::new();
         let mut positions = HashMap::new();
         self.later.disputed.clear();
@@ -108,7 +122,7 @@ impl Session<'_> {
             let mut known = self.fetch(kind, chunk.iter().map(|((_, id), _)| id)).await?;
             for ((_, id), events) in chunk {
                 let fetched = known.remove(&id);
-                self.settle_repeats(kind, &id, fetched, events).await?;
+                self.settle_repeats(kind, &id, fetched, events, summary.coverage[kind]).await?;
             }
         }
         Ok(())
@@ -143,6 +157,7 @@ impl Session<'_> {
         id: &SourcedId,
         fetched: Option<Fetched>,
         events: Vec<Event>,
+        coverage: Coverage,
     ) -> Result<(), Failure> {
         let all_upserts = events.iter().all(|event| matches!(event, Event::Upsert(_)));
         let was_deleted = self.flags(kind, id) & flag::GONE != 0;
@@ -151,16 +166,19 @@ impl Session<'_> {
                 Event::Upsert(upsert) => Some(upsert),
                 Event::Delete(_) => None,
             });
-            return self.settle_conflict(kind, id, fetched, rows.collect()).await;
+            return self.settle_conflict(kind, id, fetched, rows.collect(), coverage).await;
         }
         // Successive states: the last one counts, and the record counts once.
-        let merged = events.len() as u64;
+        let decided = u64::from(self.flags(kind, id) & flag::HEARD_OF != 0);
+        let states = decided + events.len() as u64;
         let newest = events.iter().filter_map(Event::modified_ms).max();
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };
         self.take_back(kind, id, fetched.as_ref());
+        self.counts[kind].received -= states - 1;
+        if decided == 0 && self.ignored_as_stale(kind, id, newest, coverage) {
+            return Ok(());
+        }
         self.entry_mut(kind, id).learn_date(newest);
-        // What was taken back had been received once, and so had each event but the last, which is counted below.
-        self.counts[kind].received -= merged;
         match last {
             Event::Upsert(upsert) => self.route(upsert),
             Event::Delete(deletion) => {
@@ -181,31 +199,47 @@ impl Session<'_> {
         kind: Kind,
         id: &SourcedId,
         fetched: Option<Fetched>,
-        rows: Vec<Upsert>,
+        mut rows: Vec<Upsert>,
+        coverage: Coverage,
     ) -> Result<(), Failure> {
         let flags = self.flags(kind, id);
+        // The first row may have been decided, or it waits, or it is among these because it is older than what is stored.
+        let is_decided = flags & flag::HEARD_OF != 0;
         let early = self
             .later
             .early
             .iter()
             .position(|early| early.record().sourced_id() == id && early.record().kind() == kind);
+        let mut first = match early {
+            Some(early) => Some(self.later.early[early].clone()),
+            None => (!is_decided).then(|| rows.remove(0)),
+        };
         let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
-        let first_says = early.map(|early| self.later.early[early].fingerprint()).or(accepted);
+        let first_says = match &first {
+            Some(first) => Some((first.fingerprint(), first.half)),
+            None => accepted.map(|accepted| (accepted, UserHalf::Whole)),
+        };
         let (repeated, rows): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| first_says == Some(row.fingerprint()) && row.half == UserHalf::Whole);
+            rows.into_iter().partition(|row| first_says == Some((row.fingerprint(), row.half)));
         for row in &repeated {
             self.count_repeated(row);
-            if let Some(early) = early {
-                let waiting = &mut self.later.early[early];
-                waiting.modified_ms = waiting.modified_ms.max(row.modified_ms);
+            if let Some(first) = &mut first {
+                first.modified_ms = first.modified_ms.max(row.modified_ms);
             }
         }
+        if let (Some(early), Some(first)) = (early, &first) {
+            self.later.early[early].modified_ms = first.modified_ms;
+        }
         if rows.is_empty() {
+            if let Some(row) = first.filter(|_| !is_decided)
+                && !self.ignored_as_stale(kind, id, row.modified_ms, coverage)
+            {
+                self.route(row);
+            }
             return Ok(());
         }
-        let first = early.map(|position| self.later.early[position].clone());
         let first_record = match (&first, &fetched) {
-            (Some(early), _) => Some(early.record().clone()),
+            (Some(first), _) => Some(first.record().clone()),
             // Unchanged records are not staged: the stored one is what the first row says.
             (None, Some(fetched)) if flags & flag::SEEN != 0 => {
                 fetched.staged.clone().or_else(|| fetched.stored.as_ref().map(|stored| stored.record.clone()))
@@ -214,12 +248,15 @@ impl Session<'_> {
         };
         if let Some(merged) = first_record.clone().and_then(|record| merge_roles(record, &rows)) {
             let location = rows[0].location.clone();
-            let modified_ms = rows.iter().filter_map(|row| row.modified_ms).max();
+            let modified_ms = first.iter().chain(&rows).filter_map(|row| row.modified_ms).max();
             self.take_back(kind, id, fetched.as_ref());
+            self.counts[kind].received -= rows.len() as u64;
+            if !is_decided && self.ignored_as_stale(kind, id, modified_ms, coverage) {
+                return Ok(());
+            }
             if rows.iter().any(|row| row.half == UserHalf::WithoutRoles) {
                 self.entry_mut(kind, id).set(flag::HALF);
             }
-            self.counts[kind].received -= rows.len() as u64;
             let upsert = Upsert::new(merged, modified_ms, location, &mut self.scratch);
             self.warn_on(
                 &upsert,
@@ -250,7 +287,7 @@ impl Session<'_> {
         if is_first_there {
             let place = Arc::clone(&rows[0].location.place);
             let position = match &first {
-                Some(early) => early.location.position,
+                Some(first) => first.location.position,
                 None => self.entry(kind, id).and_then(Entry::position),
             };
             let location = Location { place, position, unit: rows[0].location.unit };

@@ -53,9 +53,10 @@ pub(super) mod flag {
     /// This run knows a newer date of it than the store, whatever becomes of the record that carried the date.
     pub(crate) const DATED: Flags = 1 << 15;
 
+    /// The run has been told something of the record itself.
+    pub(crate) const HEARD_OF: Flags = SEEN | GONE | REJECTED | WAITING;
     /// All that is taken back with what a run decided on a record.
-    pub(crate) const OF_RUN: Flags =
-        SEEN | STAGED | GONE | REJECTED | REFERENCED | WAITING | ROLES | REVIVED | STALE | HALF;
+    pub(crate) const OF_RUN: Flags = HEARD_OF | STAGED | REFERENCED | ROLES | REVIVED | STALE | HALF;
 }
 
 /// One record's entry.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use rollcall_domain::ports::{Coverage, Deletion, Item, OwnedChange, Repeats, RoleChange, RunStatus};
-use rollcall_domain::{Code, Finding, Kind, PerKind, Record, Reject};
+use rollcall_domain::{Code, Counts, Finding, Kind, PerKind, Record, Reject};
 use rollcall_testkit::memory::MemoryStore;
 use support::{
     Script, class, course, demographics, enrollment, id, location, mass, org, role, session, sync_with, upsert_at, user,
@@ -223,6 +223,13 @@ fn script(input: &Input) -> Script {
     script
 }
 
+/// Everything that was received came to one thing. What comes back with its parent was not received, and of deletions
+/// it is not counted which were.
+fn adds_up(counts: &Counts) -> bool {
+    let sent = counts.created + counts.updated + counts.unchanged + counts.rejected + counts.stale;
+    (sent..=sent + counts.restored + counts.deleted).contains(&counts.received)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1024), ..ProptestConfig::default() })]
 
@@ -245,6 +252,9 @@ proptest! {
                 for (kind, counts) in again.counts.iter() {
                     let written = counts.created + counts.updated + counts.deleted + counts.restored;
                     assert_eq!(written, 0, "{kind} {counts:?} after {input:?}");
+                }
+                for (kind, counts) in report.counts.iter().chain(again.counts.iter()) {
+                    assert!(adds_up(counts), "{kind} {counts:?} after {input:?}");
                 }
             }
         });

@@ -1198,6 +1198,25 @@ async fn r4_the_newest_date_of_repeated_records_counts() {
 }
 
 #[tokio::test]
+async fn r4_a_refused_record_leaves_the_date_of_the_stored_one() {
+    let store = MemoryStore::default();
+    snapshot(&store, roster()).await;
+    let mut renamed = class("class", "school");
+    renamed.title = "Another title".into();
+    let items = vec![
+        upsert(org("school")),
+        upsert_at(class("class", "school"), Some(1), 2),
+        upsert_at(renamed, Some(2), 3),
+        upsert(user("ada")),
+        upsert_at(enrollment("e-ada", "class", "ada"), Some(1), 4),
+        delete(Kind::Users, "ada"),
+    ];
+    assert!(is_stable(&store, &Script::new(Coverage::Delta, items)).await);
+    assert_eq!(store.row(Kind::Classes, "class").modified_ms, None);
+    assert_eq!(store.row(Kind::Enrollments, "e-ada").modified_ms, None);
+}
+
+#[tokio::test]
 async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_what_is_stored() {
     let with_role = |org: &str| {
         let mut user = user("u");

@@ -293,6 +293,7 @@ impl Session<'_> {
             let location = Location { place, position, unit: rows[0].location.unit };
             let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
             self.take_back(kind, id, fetched.as_ref());
+            self.unlearn_date(kind, id, fetched.as_ref());
             let reject = Reject {
                 kind,
                 sourced_id: Some(id.clone()),
@@ -371,6 +372,16 @@ impl Session<'_> {
         }
     }
 
+    /// The date of a record that was taken back and is refused is not that of the stored one (R4).
+    pub(super) fn unlearn_date(&mut self, kind: Kind, id: &SourcedId, fetched: Option<&Fetched>) {
+        let entry = self.entry_mut(kind, id);
+        if entry.has(flag::DATED) {
+            let stored = fetched.and_then(|fetched| fetched.stored.as_ref());
+            entry.unlearn_date(stored.and_then(|stored| stored.modified_ms));
+            self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
+        }
+    }
+
     /// A record that others of this run were accepted on is not there after all: they are refused with it.
     async fn expel_holders(&mut self, kind: Kind, id: &SourcedId) -> Result<(), Failure> {
         let mut expelled = vec![(kind, id.clone())];
@@ -389,6 +400,7 @@ impl Session<'_> {
                     let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
                     self.refuse_for_reference(record, position, field, rejected);
+                    self.unlearn_date(holder_kind, &holder_id, Some(&fetched));
                     if !stays {
                         expelled.push((holder_kind, holder_id));
                     }

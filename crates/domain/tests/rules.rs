@@ -1214,6 +1214,13 @@ async fn r4_a_refused_record_leaves_the_date_of_the_stored_one() {
     assert!(is_stable(&store, &Script::new(Coverage::Delta, items)).await);
     assert_eq!(store.row(Kind::Classes, "class").modified_ms, None);
     assert_eq!(store.row(Kind::Enrollments, "e-ada").modified_ms, None);
+
+    // The last of successive states is refused.
+    let items = vec![upsert_at(class("class", "school"), Some(1), 2), upsert_at(class("class", "nowhere"), Some(2), 3)];
+    let mut script = Script::new(Coverage::Delta, items);
+    script.capabilities.repeats = Repeats::LastWins;
+    assert!(is_stable(&store, &script).await);
+    assert_eq!(store.row(Kind::Classes, "class").modified_ms, None);
 }
 
 #[tokio::test]

@@ -293,7 +293,6 @@ impl Session<'_> {
                 stays = entry.was_live() && stored.is_some_and(|stored| self.has_all_it_requires(stored));
                 self.take_back(kind, &child.sourced_id, Some(fetched));
                 self.refuse_for_reference(record, entry.position(), field, false);
-                self.unlearn_date(kind, &child.sourced_id, Some(fetched));
             }
             if stays {
                 continue;

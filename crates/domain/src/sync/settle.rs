@@ -145,6 +145,7 @@ impl Session<'_> {
         }
         let entry = self.entry_mut(kind, id);
         if entry.advance(events.iter().filter_map(Event::modified_ms).max()) {
+            entry.set(flag::DATED);
             let newest = entry.modified_ms();
             self.stage(touch(kind, id.clone(), newest, None));
         }
@@ -293,7 +294,6 @@ impl Session<'_> {
             let location = Location { place, position, unit: rows[0].location.unit };
             let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
             self.take_back(kind, id, fetched.as_ref());
-            self.unlearn_date(kind, id, fetched.as_ref());
             let reject = Reject {
                 kind,
                 sourced_id: Some(id.clone()),
@@ -367,17 +367,7 @@ impl Session<'_> {
         } else if before.has(flag::SEEN) {
             counts.unchanged -= 1;
         }
-        if before.has(flag::STAGED | flag::GONE) {
-            self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
-        }
-    }
-
-    /// The date of a record that was taken back and is refused is not that of the stored one (R4).
-    pub(super) fn unlearn_date(&mut self, kind: Kind, id: &SourcedId, fetched: Option<&Fetched>) {
-        let entry = self.entry_mut(kind, id);
-        if entry.has(flag::DATED) {
-            let stored = fetched.and_then(|fetched| fetched.stored.as_ref());
-            entry.unlearn_date(stored.and_then(|stored| stored.modified_ms));
+        if before.has(flag::STAGED | flag::GONE | flag::DATED) {
             self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
         }
     }
@@ -400,7 +390,6 @@ impl Session<'_> {
                     let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
                     self.refuse_for_reference(record, position, field, rejected);
-                    self.unlearn_date(holder_kind, &holder_id, Some(&fetched));
                     if !stays {
                         expelled.push((holder_kind, holder_id));
                     }

@@ -146,13 +146,6 @@ impl Entry {
         self.has(flag::DATED)
     }
 
-    /// Goes back to the date that the store has.
-    pub(super) fn unlearn_date(&mut self, stored_ms: Option<i64>) {
-        self.packed = NO_DATE << 16 | i64::from(self.flags());
-        self.clear(flag::DATED);
-        self.advance(stored_ms);
-    }
-
     /// The record exists for those who refer to it.
     pub(super) fn is_there(&self) -> bool {
         (self.was_live() || self.is_accepted() || self.has(flag::REVIVED)) && !self.has(flag::GONE)

@@ -1,7 +1,7 @@
 //! What a run knows of every record of a kind, in few bytes.
 //!
 //! A district of a million students has eight million enrollments, so an entry has to be small (40 bytes) and growth
-//! must not copy everything at once: the table is split in shards that grow by a fifth, one at a time. Ids are kept as
+//! must not copy everything at once: the table is split in shards that grow by a third, one at a time. Ids are kept as
 //! [`Key`]s.
 
 #![expect(
@@ -217,9 +217,10 @@ impl Table {
 
     /// The entry of a key, made if it is new.
     pub(super) fn entry(&mut self, key: Key) -> &mut Entry {
-        let shard = &mut self.shards[shard_of(key)];
+        let number = shard_of(key);
+        let shard = &mut self.shards[number];
         if (shard.used + 1) * 5 > shard.slots.len() * 4 {
-            shard.grow();
+            shard.grow(number);
         }
         let position = shard.find(key);
         let entry = &mut shard.slots[position];
@@ -304,8 +305,10 @@ impl Shard {
         }
     }
 
-    fn grow(&mut self) {
-        let larger = (self.slots.len() + self.slots.len() / 5).max(8);
+    /// Grows by a third. Shards hold equally much, and begin with different sizes so that not all of them have just grown
+    /// at the same moment.
+    fn grow(&mut self, number: usize) {
+        let larger = if self.slots.is_empty() { 12 + number * 4 / SHARDS } else { self.slots.len() * 4 / 3 };
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
         for entry in old.into_iter().filter(|entry| entry.high != 0) {
             let position = self.find(entry.key());

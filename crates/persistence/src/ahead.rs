@@ -1,10 +1,10 @@
-//! Reading the state before of records that are about to be deleted, while the transaction is busy with what is new.
+//! Reading the state before of records that are about to be deleted, while the transaction is busy with others.
 //!
-//! A connection of its own sees what is committed. The source's row is locked, so that nobody else changes the source's
-//! records: what is committed is the state before the transaction.
+//! A connection of its own sees what is committed. Nobody else can change the source's records meanwhile: on `PostgreSQL`
+//! its row is locked, and `SQLite` has one writer. So what is committed is the state before the transaction.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use rollcall_domain::ports::StoredRecord;
@@ -16,45 +16,62 @@ use crate::reads;
 /// Records of a kind that are needed together.
 pub(crate) type Chunk = (Kind, Vec<SourcedId>);
 
-/// Records on their way, in the order in which they were asked for.
+/// Records that were asked for before they are needed, in order.
 #[derive(Default)]
 pub(crate) struct Ahead {
     asked: VecDeque<Chunk>,
-    reader: Option<(Receiver<Vec<StoredRecord>>, JoinHandle<Connection>)>,
+    reader: Option<Reader>,
+}
+
+struct Reader {
+    asks: Sender<Chunk>,
+    answers: Receiver<Vec<StoredRecord>>,
+    thread: JoinHandle<Connection>,
 }
 
 impl Ahead {
-    /// Begins to read. All of it may come to be in memory at once.
-    pub(crate) fn begin(mut connection: Connection, source: SourceId, chunks: Vec<Chunk>) -> Self {
-        let (sender, receiver) = sync_channel(chunks.len());
-        let asked = chunks.iter().cloned().collect();
+    /// Reads on this connection what is asked for.
+    pub(crate) fn on(mut connection: Connection, source: SourceId) -> Self {
+        let (asks, asked) = channel::<Chunk>();
+        let (answer, answers) = channel();
         let read = move || {
-            for (kind, ids) in chunks {
+            for (kind, ids) in asked {
                 // Whoever waits reads for itself then, and meets the error.
                 let Ok(page) = reads::stored(&mut connection, source, kind, &ids) else { break };
-                if sender.send(page).is_err() {
+                if answer.send(page).is_err() {
                     break;
                 }
             }
             connection
         };
-        match std::thread::Builder::new().name("read-ahead".to_owned()).spawn(read) {
-            Ok(thread) => Self { asked, reader: Some((receiver, thread)) },
-            Err(_) => Self::default(),
-        }
+        let reader = std::thread::Builder::new().name("read-ahead".to_owned()).spawn(read);
+        Self { asked: VecDeque::new(), reader: reader.ok().map(|thread| Reader { asks, answers, thread }) }
     }
 
-    /// These records, if they are what comes next.
-    pub(crate) fn take(&mut self, kind: Kind, ids: &[SourcedId]) -> Option<Vec<StoredRecord>> {
-        let (receiver, _) = self.reader.as_ref()?;
-        self.asked.pop_front_if(|(of, asked)| *of == kind && asked == ids)?;
-        receiver.recv().ok()
+    /// How many chunks were asked for and not taken. All of them may be in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Asks for records.
+    pub(crate) fn ask(&mut self, chunk: Chunk) {
+        if let Some(reader) = &self.reader {
+            // A reader that has stopped answers no more either.
+            let _ = reader.asks.send(chunk.clone());
+        }
+        self.asked.push_back(chunk);
+    }
+
+    /// What was asked for first, with its records if they could be read. Waits for them.
+    pub(crate) fn next(&mut self) -> Option<(Chunk, Option<Vec<StoredRecord>>)> {
+        let chunk = self.asked.pop_front()?;
+        Some((chunk, self.reader.as_ref().and_then(|reader| reader.answers.recv().ok())))
     }
 
     /// Stops reading, and gives the connection back.
     pub(crate) fn end(self) -> Option<Connection> {
-        let (receiver, thread) = self.reader?;
-        drop(receiver);
+        let Reader { asks, answers, thread } = self.reader?;
+        drop((asks, answers));
         thread.join().ok()
     }
 }

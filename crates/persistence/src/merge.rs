@@ -3,13 +3,13 @@
 //! New records go set by set: one INSERT … SELECT per table. What changes existing records goes in chunks, because the
 //! state before has to be read for the feed; the writing is set by set there too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use rollcall_domain::ports::{ChangeKind, Commit, DeleteReason, StoreError, StoredRecord};
 use rollcall_domain::{Fingerprint, Kind, PerKind, Record, RefField, SourceId, SourcedId, Text};
 use serde::Serialize;
 
-use crate::ahead::{Ahead, Chunk};
+use crate::ahead::Ahead;
 use crate::connection::{Bind, Connection, Engine, Work};
 use crate::layout::{Child, LAYOUTS, Layout, Link, Place, Type, layout, place};
 use crate::load::{self, LARGE};
@@ -34,8 +34,12 @@ pub(crate) struct Merge<'a> {
     pub(crate) sequence: i64,
     /// The version of the encoding under the staged fingerprints.
     pub(crate) encoding: i16,
-    /// Records that are read beside the transaction.
+    /// Records that are to be deleted, read beside the transaction.
     pub(crate) ahead: Ahead,
+    /// The kinds of which more is to be deleted than was asked for.
+    pub(crate) dying: VecDeque<Kind>,
+    /// The last of the first of them that was asked for.
+    pub(crate) asked_to: String,
     /// Of kinds whose new records got ids in the order of their staging without a gap.
     pub(crate) numberings: PerKind<Option<Numbering>>,
 }
@@ -86,32 +90,9 @@ impl Merge<'_> {
         load::put_back(self.connection(), &mut aside, "external_ids")?;
         self.connection().plan_for(Work::Keys)?;
         for kind in Kind::ALL.into_iter().filter(|kind| self.staging.others[*kind]).collect::<Vec<_>>() {
-            self.operations(kind, false)?;
+            self.changes(kind)?;
         }
-        for kind in self.kinds_of_deletions() {
-            self.operations(kind, true)?;
-        }
-        Ok(())
-    }
-
-    /// The kinds of which records are deleted: what refers to others before what it refers to.
-    fn kinds_of_deletions(&self) -> Vec<Kind> {
-        Kind::ALL.into_iter().rev().filter(|kind| self.staging.deletions[*kind]).collect()
-    }
-
-    /// The first of the records that are deleted, in the order and in the chunks in which it is done.
-    pub(crate) fn first_deletions(&mut self) -> Result<Vec<Chunk>, StoreError> {
-        let mut chunks = Vec::new();
-        for kind in self.kinds_of_deletions() {
-            let mut after = String::new();
-            while chunks.len() < CHUNKS_AHEAD {
-                let ids = self.operated(kind, &after)?;
-                let Some(last) = ids.last() else { break };
-                last.as_str().clone_into(&mut after);
-                chunks.push((kind, ids));
-            }
-        }
-        Ok(chunks)
+        self.deletions()
     }
 
     /// Sees to it that PostgreSQL does not look up a million rows one by one.
@@ -464,18 +445,44 @@ impl Merge<'_> {
 
     // -- other operations ---------------------------------------------------------------------------------------------
 
-    /// Applies the operations on records of a kind: those that leave it alive, or those that end in its deletion.
-    fn operations(&mut self, kind: Kind, deletions: bool) -> Result<(), StoreError> {
+    /// Applies the operations on records of a kind that leave them alive.
+    fn changes(&mut self, kind: Kind) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
             let ids = self.operated(kind, &after)?;
             let Some(last) = ids.last() else { return Ok(()) };
             last.as_str().clone_into(&mut after);
-            let ahead = if deletions { self.ahead.take(kind, &ids) } else { None };
+            let (net, _) = self.net(kind, &ids)?;
+            self.apply_chunk(kind, net, false, None)?;
+        }
+    }
+
+    /// Applies the operations that end in a deletion: of what refers to others before what it refers to.
+    fn deletions(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.ask_ahead()?;
+            let Some(((kind, ids), ahead)) = self.ahead.next() else { return Ok(()) };
             let (net, any_put) = self.net(kind, &ids)?;
             // A record that was put in this transaction is not as it was before it.
-            self.apply_chunk(kind, net, deletions, ahead.filter(|_| !any_put))?;
+            self.apply_chunk(kind, net, true, ahead.filter(|_| !any_put))?;
         }
+    }
+
+    /// Asks for the records that are deleted next, as many as may be in memory.
+    pub(crate) fn ask_ahead(&mut self) -> Result<(), StoreError> {
+        while self.ahead.len() < CHUNKS_AHEAD
+            && let Some(kind) = self.dying.front().copied()
+        {
+            let after = std::mem::take(&mut self.asked_to);
+            let ids = self.operated(kind, &after)?;
+            if let Some(last) = ids.last() {
+                last.as_str().clone_into(&mut self.asked_to);
+                self.ahead.ask((kind, ids));
+            } else {
+                self.dying.pop_front();
+            }
+        }
+        Ok(())
     }
 
     /// The next records of a kind that have operations.

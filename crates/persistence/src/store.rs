@@ -461,9 +461,9 @@ impl Inner {
     /// Applies in a transaction; the first one of all with the foreign keys checked at its end.
     fn apply_checked(&self, staging: &mut Staging, commit: &Commit, encoding: i16) -> Result<Done, StoreError> {
         const ACTION: &str = "apply the changes";
+        load::make_room(staging)?;
         if load::is_first(&mut staging.connection)? {
-            let records = staging.puts.iter().map(|(_, puts)| puts).sum();
-            load::prepare_first(&mut staging.connection, records)?;
+            load::prepare_first(&mut staging.connection)?;
             let applied = in_transaction(staging, ACTION, |staging| {
                 // Somebody else may have been first.
                 if !load::is_first(&mut staging.connection)? {
@@ -529,15 +529,14 @@ impl Inner {
         Ok((Applied { revision: revision + 1 }, files, erase))
     }
 
-    /// Lets another connection read what this transaction is going to delete. `SQLite` has the pages at hand anyway.
+    /// Lets another connection read what this transaction is going to delete.
     fn read_ahead(&self, merge: &mut Merge<'_>) -> Result<(), StoreError> {
-        if matches!(self.target, Target::Postgres(_)) {
-            let chunks = merge.first_deletions()?;
-            if !chunks.is_empty() {
-                merge.ahead = Ahead::begin(self.take()?, merge.source, chunks);
-            }
+        if !merge.dying.is_empty()
+            && let Ok(connection) = self.take()
+        {
+            merge.ahead = Ahead::on(connection, merge.source);
         }
-        Ok(())
+        merge.ask_ahead()
     }
 
     fn keep(&self, plan: &Commit) -> Result<(), StoreError> {
@@ -628,6 +627,8 @@ impl Inner {
 }
 
 fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence: i64, encoding: i16) -> Merge<'a> {
+    // What refers to others before what it refers to.
+    let dying = Kind::ALL.into_iter().rev().filter(|kind| staging.deletions[*kind]).collect();
     Merge {
         staging,
         source: outcome.source,
@@ -636,6 +637,8 @@ fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence:
         sequence,
         encoding,
         ahead: Ahead::default(),
+        dying,
+        asked_to: String::new(),
         numberings: PerKind::default(),
     }
 }

@@ -41,31 +41,32 @@ pub(crate) fn is_first(connection: &mut Connection) -> Result<bool, StoreError> 
     Ok(connection.engine() == Engine::Sqlite && is_empty(connection, "creations")?)
 }
 
-/// Gives a connection to SQLite a cache for what it is going to write. An index page that has no room is written once for
-/// every entry that goes to it, so that room grows with the index; the memory in which the records were compared is free by
-/// now, and was twice as much.
-pub(crate) fn make_room(staging: &mut Staging) -> Result<(), StoreError> {
-    const ACTION: &str = "make room for writing";
-    let connection = &mut staging.connection;
-    if connection.engine() == Engine::Postgres {
+/// Gives a connection to SQLite room for the index pages that the next roster of a source changes: what has no room is
+/// written once for every entry that goes to it. The memory in which the records were compared is free by now, and was
+/// more. (Of the first roster of a source indexes are made by sorting, and each sort takes as much memory as the cache.)
+pub(crate) fn make_room(connection: &mut Connection, source: SourceId) -> Result<(), StoreError> {
+    if connection.engine() == Engine::Postgres || !has_records(connection, source, None)? {
         return Ok(());
     }
-    let there = connection.number(ACTION, "SELECT coalesce(sum(seq), 0) FROM main.sqlite_sequence", &[])?;
-    let records = u64::try_from(there).unwrap_or(0) + staging.puts.iter().map(|(_, puts)| puts).sum::<u64>();
+    let sql = "SELECT coalesce(sum(seq), 0) FROM main.sqlite_sequence";
+    let records = connection.number("count the records", sql, &[])?;
     // 25 bytes a record.
-    let kibibytes = (records / 40).clamp(sqlite::CACHE, sqlite::LARGEST_CACHE);
-    connection.batch(ACTION, &format!("PRAGMA main.cache_size = -{kibibytes}"))
+    let kibibytes = u64::try_from(records / 40).unwrap_or(0).clamp(sqlite::CACHE, sqlite::LARGEST_CACHE);
+    connection.batch("make room for index pages", &format!("PRAGMA main.cache_size = -{kibibytes}"))
 }
 
-/// Makes a connection to SQLite ready for a first load: no foreign key is looked up row by row, which obliges the caller to
-/// [`check_keys`] before the transaction ends. It is a setting of the connection; nothing of it is in the file.
-pub(crate) fn prepare_first(connection: &mut Connection) -> Result<(), StoreError> {
-    connection.batch("prepare a first load", "PRAGMA foreign_keys = OFF")
+/// Makes a connection to SQLite ready for a first load of so many records: no foreign key is looked up row by row, which
+/// obliges the caller to [`check_keys`] before the transaction ends, and the index in which references are looked up has
+/// room in memory. Both are settings of the connection; nothing of them is in the file.
+pub(crate) fn prepare_first(connection: &mut Connection, records: u64) -> Result<(), StoreError> {
+    // Of ten records one is a user, to whom others refer; its entry in the index has some 60 bytes and as much air.
+    let kibibytes = (records / 100).clamp(sqlite::CACHE, sqlite::LARGEST_CACHE);
+    connection.batch("prepare a first load", &format!("PRAGMA foreign_keys = OFF; PRAGMA cache_size = -{kibibytes}"))
 }
 
 /// Takes back what [`prepare_first`] has set.
 pub(crate) fn end_first(connection: &mut Connection) -> Result<(), StoreError> {
-    connection.batch("end a first load", "PRAGMA foreign_keys = ON")
+    connection.batch("end a first load", &format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{}", sqlite::CACHE))
 }
 
 /// Checks the foreign keys of these tables, each distinct value once and in order. That is much faster than row by row:
@@ -264,7 +265,7 @@ mod tests {
                       INSERT INTO parents VALUES (1), (3);";
         connection.batch("make tables", schema).unwrap();
         assert!(is_first(&mut connection).unwrap());
-        prepare_first(&mut connection).unwrap();
+        prepare_first(&mut connection, 10_000_000).unwrap();
         let insert = |connection: &mut Connection, values: &str| {
             connection.batch("write", &format!("INSERT INTO children VALUES {values}"))
         };

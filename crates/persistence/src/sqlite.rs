@@ -18,7 +18,7 @@ const ROWS: usize = 32;
 /// The cache of a connection, in KiB. It is small: a district's hot index pages fit, and memory stays bounded.
 pub(crate) const CACHE: u64 = 32 * 1024;
 /// The largest that it may be while a run is applied, in KiB.
-pub(crate) const LARGEST_CACHE: u64 = 256 * 1024;
+pub(crate) const LARGEST_CACHE: u64 = 128 * 1024;
 
 /// What every connection sets.
 fn settings() -> String {

@@ -461,9 +461,10 @@ impl Inner {
     /// Applies in a transaction; the first one of all with the foreign keys checked at its end.
     fn apply_checked(&self, staging: &mut Staging, commit: &Commit, encoding: i16) -> Result<Done, StoreError> {
         const ACTION: &str = "apply the changes";
-        load::make_room(staging)?;
+        load::make_room(&mut staging.connection, commit.outcome.source)?;
         if load::is_first(&mut staging.connection)? {
-            load::prepare_first(&mut staging.connection)?;
+            let records = staging.puts.iter().map(|(_, puts)| puts).sum();
+            load::prepare_first(&mut staging.connection, records)?;
             let applied = in_transaction(staging, ACTION, |staging| {
                 // Somebody else may have been first.
                 if !load::is_first(&mut staging.connection)? {

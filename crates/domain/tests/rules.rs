@@ -1248,6 +1248,26 @@ async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_w
     // What is sent, what is there then, and how many records were stale, refused, updated, deleted.
     let cases = [
         ("all are older", vec![at(renamed(), 3), at(renamed(), 4)], stored(), [1, 0, 0, 0]),
+        ("all are older and contradict", vec![at(renamed(), 3), at(user("u"), 4)], stored(), [1, 0, 0, 0]),
+        (
+            "one repeats it without a date",
+            vec![at(renamed(), 3), upsert(renamed())],
+            (String::new(), Some(5)),
+            [0, 0, 1, 0],
+        ),
+        ("deleted without a date", vec![at(renamed(), 3), delete_at(Kind::Users, "u", None)], stored(), [0, 0, 0, 1]),
+        (
+            "one is unreadable, then deleted",
+            vec![unreadable(Kind::Users, Some("u")), delete(1)],
+            stored(),
+            [1, 1, 0, 0],
+        ),
+        (
+            "deleted, then one is unreadable",
+            vec![delete(1), unreadable(Kind::Users, Some("u"))],
+            stored(),
+            [1, 1, 0, 0],
+        ),
         ("another says something else", vec![at(renamed(), 3), at(with_role("b"), 6)], stored(), [0, 2, 0, 0]),
         (
             "one repeats it, with a newer date",
@@ -1278,6 +1298,53 @@ async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_w
         assert_received_adds_up(&report, deleted);
         assert!(is_stable(&store, &script).await, "{what}");
     }
+}
+
+#[tokio::test]
+async fn r4_an_older_state_is_stale_though_an_unreadable_row_came_before_it() {
+    for repeats in [Repeats::Conflict, Repeats::LastWins] {
+        let store = MemoryStore::default();
+        delta(&store, vec![upsert_at(user("u"), Some(5), 2)]).await;
+        let mut old = user("u");
+        old.given_name = Some("Old".into());
+        let items = vec![unreadable(Kind::Users, Some("u")), upsert_at(old, Some(1), 3)];
+        let mut script = Script::new(Coverage::Delta, items);
+        script.capabilities.repeats = repeats;
+        let report = sync_with(&store, &script, &mass()).await;
+        assert_eq!((report.counts[Kind::Users].stale, report.counts[Kind::Users].rejected), (1, 1));
+        assert_received_adds_up(&report, 0);
+        assert_eq!(store.row(Kind::Users, "u").record, Record::from(user("u")));
+    }
+}
+
+#[tokio::test]
+async fn r4_the_newest_date_of_merged_rows_counts_whichever_carries_it() {
+    let with_role = |org: &str| {
+        let mut user = user("u");
+        user.roles = vec![role("teacher", Some(org), None)];
+        user
+    };
+    let rows = [(with_role("a"), 1), (with_role("a"), 9), (with_role("b"), 2)];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1]] {
+        let store = MemoryStore::default();
+        delta(&store, vec![upsert(org("a")), upsert(org("b"))]).await;
+        let items = order.map(|row| upsert_at(rows[row].0.clone(), Some(rows[row].1), 3)).to_vec();
+        let script = Script::new(Coverage::Delta, items);
+        assert!(is_stable(&store, &script).await);
+        assert_eq!(store.row(Kind::Users, "u").modified_ms, Some(9), "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_conflict_beside_an_unreadable_one_are_counted_once_each() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(user("u"))]).await;
+    let mut other = user("u");
+    other.given_name = Some("Other".into());
+    let items = vec![upsert(user("u")), unreadable(Kind::Users, Some("u")), upsert(other)];
+    let report = delta(&store, items).await;
+    let counts = report.counts[Kind::Users];
+    assert_eq!((counts.received, counts.rejected, counts.unchanged), (3, 3, 0));
 }
 
 #[tokio::test]

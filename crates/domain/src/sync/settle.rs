@@ -68,7 +68,7 @@ impl Session<'_> {
             self.table_mut(kind).entry(key).clear(flag::WAITING);
             if self.later.disputed.contains(&(kind, key)) {
                 again.push(event);
-            } else if !self.ignored_as_stale(kind, id, event.modified_ms(), summary.coverage[kind]) {
+            } else if !self.ignored_as_stale(kind, id, std::slice::from_ref(&event), summary.coverage[kind]) {
                 match event {
                     Event::Upsert(upsert) => self.route(upsert),
                     Event::Delete(deletion) => self.delete_explicitly(deletion),
@@ -80,11 +80,12 @@ impl Session<'_> {
         self.finish_arrival().await
     }
 
-    /// Whether what is said of a record is to be ignored: in a delta, what is older than what is stored. A snapshot is the
-    /// truth whatever its dates (R4). Counts it if so.
-    fn ignored_as_stale(&mut self, kind: Kind, id: &SourcedId, newest: Option<i64>, coverage: Coverage) -> bool {
+    /// Whether all that is said of a record is to be ignored: in a delta, what is older than what is stored. A snapshot is
+    /// the truth whatever its dates (R4). Counts it if so.
+    fn ignored_as_stale(&mut self, kind: Kind, id: &SourcedId, events: &[Event], coverage: Coverage) -> bool {
         let entry = self.entry_mut(kind, id);
-        let is_stale = coverage == Coverage::Delta && entry.is_stored_newer_than(newest);
+        let is_stale =
+            coverage == Coverage::Delta && events.iter().all(|event| entry.is_stored_newer_than(event.modified_ms()));
         if is_stale {
             entry.set(flag::SEEN | flag::STALE);
             self.counts[kind].stale += 1;
@@ -160,6 +161,12 @@ impl Session<'_> {
         events: Vec<Event>,
         coverage: Coverage,
     ) -> Result<(), Failure> {
+        // What was accepted before was not older. What was refused before has said nothing.
+        let is_accepted = self.flags(kind, id) & (flag::HEARD_OF & !flag::REJECTED) != 0;
+        if !is_accepted && self.ignored_as_stale(kind, id, &events, coverage) {
+            self.counts[kind].received -= events.len() as u64 - 1;
+            return Ok(());
+        }
         let all_upserts = events.iter().all(|event| matches!(event, Event::Upsert(_)));
         let was_deleted = self.flags(kind, id) & flag::GONE != 0;
         if self.description.capabilities.repeats == Repeats::Conflict && all_upserts && !was_deleted {
@@ -167,7 +174,7 @@ impl Session<'_> {
                 Event::Upsert(upsert) => Some(upsert),
                 Event::Delete(_) => None,
             });
-            return self.settle_conflict(kind, id, fetched, rows.collect(), coverage).await;
+            return self.settle_conflict(kind, id, fetched, rows.collect()).await;
         }
         // Successive states: the last one counts, and the record counts once.
         let decided = u64::from(self.flags(kind, id) & flag::HEARD_OF != 0);
@@ -176,9 +183,6 @@ impl Session<'_> {
         let Some(last) = events.into_iter().next_back() else { return Ok(()) };
         self.take_back(kind, id, fetched.as_ref());
         self.counts[kind].received -= states - 1;
-        if decided == 0 && self.ignored_as_stale(kind, id, newest, coverage) {
-            return Ok(());
-        }
         self.entry_mut(kind, id).learn_date(newest);
         match last {
             Event::Upsert(upsert) => self.route(upsert),
@@ -201,9 +205,9 @@ impl Session<'_> {
         id: &SourcedId,
         fetched: Option<Fetched>,
         mut rows: Vec<Upsert>,
-        coverage: Coverage,
     ) -> Result<(), Failure> {
         let flags = self.flags(kind, id);
+        let newest = rows.iter().filter_map(|row| row.modified_ms).max();
         // The first row may have been decided, or it waits, or it is among these because it is older than what is stored.
         let is_decided = flags & flag::HEARD_OF != 0;
         let early = self
@@ -232,9 +236,7 @@ impl Session<'_> {
             self.later.early[early].modified_ms = first.modified_ms;
         }
         if rows.is_empty() {
-            if let Some(row) = first.filter(|_| !is_decided)
-                && !self.ignored_as_stale(kind, id, row.modified_ms, coverage)
-            {
+            if let Some(row) = first.filter(|_| !is_decided) {
                 self.route(row);
             }
             return Ok(());
@@ -249,13 +251,10 @@ impl Session<'_> {
         };
         if let Some(merged) = first_record.clone().and_then(|record| merge_roles(record, &rows)) {
             let location = rows[0].location.clone();
-            let modified_ms = first.iter().chain(&rows).filter_map(|row| row.modified_ms).max();
+            let modified_ms = newest.max(first.as_ref().and_then(|first| first.modified_ms));
             self.take_back(kind, id, fetched.as_ref());
             self.counts[kind].received -= rows.len() as u64;
-            if !is_decided && self.ignored_as_stale(kind, id, modified_ms, coverage) {
-                return Ok(());
-            }
-            if rows.iter().any(|row| row.half == UserHalf::WithoutRoles) {
+            if first.iter().chain(&rows).any(|row| row.half == UserHalf::WithoutRoles) {
                 self.entry_mut(kind, id).set(flag::HALF);
             }
             let upsert = Upsert::new(merged, modified_ms, location, &mut self.scratch);
@@ -359,13 +358,13 @@ impl Session<'_> {
             } else {
                 counts.unchanged -= 1;
             }
-        } else if before.has(flag::REJECTED) && !waited {
-            // The earlier row stays refused, in the report and in the counts.
-            counts.received += 1;
         } else if before.has(flag::STALE) {
             counts.stale -= 1;
         } else if before.has(flag::SEEN) {
             counts.unchanged -= 1;
+        } else if before.has(flag::REJECTED) && !waited {
+            // The earlier row stays refused, in the report and in the counts.
+            counts.received += 1;
         }
         if before.has(flag::STAGED | flag::GONE | flag::DATED) {
             self.stage(StagedChange::Withdraw { kind, sourced_id: id.clone() });
@@ -422,15 +421,12 @@ impl Session<'_> {
         self.reject_record(&record, location, vec![finding], Some(pending));
     }
 
-    /// Sends a record the way that it would have gone on arrival, received already.
+    /// Sends a record the way that it would have gone on arrival. It is counted as received already.
     fn route(&mut self, upsert: Upsert) {
-        let kind = upsert.record().kind();
-        // `settle_repeats` has taken every event of the record out of the count; this is the one that stays.
-        let id = upsert.record().sourced_id().clone();
         if upsert.half == UserHalf::Whole {
             self.admit(upsert);
         } else {
-            self.entry_mut(kind, &id).set(flag::WAITING);
+            self.entry_mut(upsert.record().kind(), upsert.record().sourced_id()).set(flag::WAITING);
             self.later.halves.push(upsert);
         }
     }

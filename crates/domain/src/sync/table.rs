@@ -1,7 +1,7 @@
 //! What a run knows of every record of a kind, in few bytes.
 //!
 //! A district of a million students has eight million enrollments, so an entry has to be small (40 bytes) and growth
-//! must not copy everything at once: the table is split in shards that grow by a third, one at a time. Ids are kept as
+//! must not copy everything at once: the table is split in shards that grow by a third or less, one at a time. Ids are kept as
 //! [`Key`]s.
 
 #![expect(
@@ -175,6 +175,8 @@ pub(super) struct Table {
 struct Shard {
     slots: Vec<Entry>,
     used: usize,
+    /// It was made for what is stored, and holds little else in the end.
+    is_loaded: bool,
 }
 
 impl Default for Table {
@@ -268,6 +270,7 @@ impl Loading {
                 return shard;
             }
             // Room for a few more records than last time.
+            shard.is_loaded = true;
             shard.slots = vec![EMPTY; entries.len() / 3 * 4 + 8];
             for entry in entries {
                 let position = shard.find(entry.key());
@@ -305,10 +308,14 @@ impl Shard {
         }
     }
 
-    /// Grows by a third. Shards hold equally much, and begin with different sizes so that not all of them have just grown
-    /// at the same moment.
+    /// Grows by a third, or by a fifth if it was full of what is stored. Shards hold equally much, and those that are empty
+    /// begin with different sizes, so that not all of them have just grown at the same moment.
     fn grow(&mut self, number: usize) {
-        let larger = if self.slots.is_empty() { 12 + number * 4 / SHARDS } else { self.slots.len() * 4 / 3 };
+        let larger = match self.slots.len() {
+            0 => 12 + number * 4 / SHARDS,
+            slots if self.is_loaded => slots + slots.div_ceil(5),
+            slots => slots + slots.div_ceil(3),
+        };
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; larger]);
         for entry in old.into_iter().filter(|entry| entry.high != 0) {
             let position = self.find(entry.key());

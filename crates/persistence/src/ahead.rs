@@ -2,6 +2,9 @@
 //!
 //! A connection of its own sees what is committed. Nobody else can change the source's records meanwhile: on `PostgreSQL`
 //! its row is locked, and `SQLite` has one writer. So what is committed is the state before the transaction.
+//!
+//! The transaction waits for the reader, so the reader must never wait for the transaction, which may have locked whole
+//! tables: where it cannot read at once it stops, and the transaction reads for itself.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,7 +29,8 @@ pub(crate) struct Ahead {
 struct Reader {
     asks: Sender<Chunk>,
     answers: Receiver<Vec<StoredRecord>>,
-    thread: JoinHandle<Connection>,
+    /// Gives the connection back, unless something failed on it.
+    thread: JoinHandle<Option<Connection>>,
 }
 
 impl Ahead {
@@ -35,14 +39,16 @@ impl Ahead {
         let (asks, asked) = channel::<Chunk>();
         let (answer, answers) = channel();
         let read = move || {
+            connection.wait_for_locks(false).ok()?;
             for (kind, ids) in asked {
-                // Whoever waits reads for itself then, and meets the error.
-                let Ok(page) = reads::stored(&mut connection, source, kind, &ids) else { break };
+                // Whoever waits reads for itself then, and meets the error if it is one.
+                let page = reads::stored(&mut connection, source, kind, &ids).ok()?;
                 if answer.send(page).is_err() {
                     break;
                 }
             }
-            connection
+            connection.wait_for_locks(true).ok()?;
+            Some(connection)
         };
         let reader = std::thread::Builder::new().name("read-ahead".to_owned()).spawn(read);
         Self { asked: VecDeque::new(), reader: reader.ok().map(|thread| Reader { asks, answers, thread }) }
@@ -68,10 +74,10 @@ impl Ahead {
         Some((chunk, self.reader.as_ref().and_then(|reader| reader.answers.recv().ok())))
     }
 
-    /// Stops reading, and gives the connection back.
+    /// Stops reading, and gives the connection back if it is as good as new.
     pub(crate) fn end(self) -> Option<Connection> {
         let Reader { asks, answers, thread } = self.reader?;
         drop((asks, answers));
-        thread.join().ok()
+        thread.join().ok().flatten()
     }
 }

@@ -233,6 +233,16 @@ impl Connection {
         }
     }
 
+    /// Whether this connection waits, on `PostgreSQL`, for a table that others have locked. Those who read in `SQLite` wait
+    /// for nobody.
+    pub(crate) fn wait_for_locks(&mut self, wait: bool) -> Result<(), StoreError> {
+        match self.engine() {
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres if wait => self.batch("wait for locks", "RESET lock_timeout"),
+            Engine::Postgres => self.batch("wait for no locks", "SET lock_timeout = '100ms'"),
+        }
+    }
+
     /// Runs a statement that may come again; answers how many rows it touched.
     pub(crate) fn execute(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
         self.execute_as(action, sql, binds, true)

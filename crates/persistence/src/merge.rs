@@ -36,12 +36,37 @@ pub(crate) struct Merge<'a> {
     pub(crate) encoding: i16,
     /// Records that are to be deleted, read beside the transaction.
     pub(crate) ahead: Ahead,
-    /// The kinds of which more is to be deleted than was asked for.
-    pub(crate) dying: VecDeque<Kind>,
-    /// The last of the first of them that was asked for.
-    pub(crate) asked_to: String,
+    /// Which of them are to be asked for next.
+    pub(crate) dying: Dying,
     /// Of kinds whose new records got ids in the order of their staging without a gap.
     pub(crate) numberings: PerKind<Option<Numbering>>,
+}
+
+/// Where the reading of what is to be deleted stands: kinds that refer to others come before those that they refer to.
+#[derive(Debug)]
+pub(crate) struct Dying {
+    kinds: VecDeque<Kind>,
+    /// The last id of the first kind that was asked for.
+    after: String,
+}
+
+impl Dying {
+    /// All that is staged.
+    pub(crate) fn of(staging: &Staging) -> Self {
+        let kinds = Kind::ALL.into_iter().rev().filter(|kind| staging.deletions[*kind]).collect();
+        Self { kinds, after: String::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+}
+
+/// Which operations, of those that are staged.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    All,
+    Deletions,
 }
 
 /// Ids that follow from the order of staging, so that nothing has to be looked up to find them.
@@ -449,7 +474,7 @@ impl Merge<'_> {
     fn changes(&mut self, kind: Kind) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
-            let ids = self.operated(kind, &after)?;
+            let ids = self.operated(kind, Which::All, &after)?;
             let Some(last) = ids.last() else { return Ok(()) };
             last.as_str().clone_into(&mut after);
             let (net, _) = self.net(kind, &ids)?;
@@ -471,25 +496,30 @@ impl Merge<'_> {
     /// Asks for the records that are deleted next, as many as may be in memory.
     pub(crate) fn ask_ahead(&mut self) -> Result<(), StoreError> {
         while self.ahead.len() < CHUNKS_AHEAD
-            && let Some(kind) = self.dying.front().copied()
+            && let Some(kind) = self.dying.kinds.front().copied()
         {
-            let after = std::mem::take(&mut self.asked_to);
-            let ids = self.operated(kind, &after)?;
+            let after = std::mem::take(&mut self.dying.after);
+            let ids = self.operated(kind, Which::Deletions, &after)?;
             if let Some(last) = ids.last() {
-                last.as_str().clone_into(&mut self.asked_to);
+                last.as_str().clone_into(&mut self.dying.after);
                 self.ahead.ask((kind, ids));
             } else {
-                self.dying.pop_front();
+                self.dying.kinds.pop_front();
             }
         }
         Ok(())
     }
 
     /// The next records of a kind that have operations.
-    fn operated(&mut self, kind: Kind, after: &str) -> Result<Vec<SourcedId>, StoreError> {
+    fn operated(&mut self, kind: Kind, which: Which, after: &str) -> Result<Vec<SourcedId>, StoreError> {
         self.staging.index(OPERATIONS, "sourced_id")?;
+        let condition = match which {
+            Which::All => String::new(),
+            Which::Deletions => format!(" AND operation LIKE '{}%'", Operation::DELETION),
+        };
         let sql = format!(
-            "SELECT DISTINCT sourced_id FROM {OPERATIONS} WHERE kind = ? AND sourced_id > ? ORDER BY sourced_id LIMIT {CHUNK}"
+            "SELECT DISTINCT sourced_id FROM {OPERATIONS} WHERE kind = ? AND sourced_id > ?{condition} \
+             ORDER BY sourced_id LIMIT {CHUNK}"
         );
         let mut ids = Vec::new();
         let binds = [Bind::text(kind.as_str()), Bind::text(after)];

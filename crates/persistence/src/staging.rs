@@ -49,6 +49,11 @@ pub(crate) enum Operation {
     Book(RoleBook),
 }
 
+impl Operation {
+    /// How the text of a deletion begins.
+    pub(crate) const DELETION: &str = "{\"Delete\"";
+}
+
 /// What a run has put aside.
 pub(crate) struct Staging {
     pub(crate) connection: Connection,

@@ -19,7 +19,7 @@ use crate::ahead::Ahead;
 use crate::connection::{Bind, Connection, Engine};
 use crate::error::{Origin, failed};
 use crate::layout::{LAYOUTS, Layout};
-use crate::merge::{self, Merge};
+use crate::merge::{self, Dying, Merge};
 use crate::migrate::{self, MigrationStatus};
 use crate::staging::Staging;
 use crate::url::Target;
@@ -532,9 +532,17 @@ impl Inner {
 
     /// Lets another connection read what this transaction is going to delete.
     fn read_ahead(&self, merge: &mut Merge<'_>) -> Result<(), StoreError> {
-        if !merge.dying.is_empty()
-            && let Ok(connection) = self.take()
-        {
+        if merge.dying.is_empty() {
+            return Ok(());
+        }
+        let connection = &mut merge.staging.connection;
+        // Without the log a writer keeps readers off.
+        let mode = match connection.engine() {
+            Engine::Sqlite => connection.first("see how the file is kept", "PRAGMA main.journal_mode", &[])?,
+            Engine::Postgres => None,
+        };
+        let can_be_read = mode.is_none_or(|mut mode| mode.text(0).is_some_and(|mode| mode == "wal"));
+        if can_be_read && let Ok(connection) = self.take() {
             merge.ahead = Ahead::on(connection, merge.source);
         }
         merge.ask_ahead()
@@ -628,8 +636,7 @@ impl Inner {
 }
 
 fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence: i64, encoding: i16) -> Merge<'a> {
-    // What refers to others before what it refers to.
-    let dying = Kind::ALL.into_iter().rev().filter(|kind| staging.deletions[*kind]).collect();
+    let dying = Dying::of(staging);
     Merge {
         staging,
         source: outcome.source,
@@ -639,7 +646,6 @@ fn merge<'a>(staging: &'a mut Staging, outcome: &RunOutcome, run: i64, sequence:
         encoding,
         ahead: Ahead::default(),
         dying,
-        asked_to: String::new(),
         numberings: PerKind::default(),
     }
 }

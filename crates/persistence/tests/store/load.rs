@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
 use futures::StreamExt as _;
-use rollcall_domain::ports::StagedChange;
+use rollcall_domain::ports::{DeleteReason, StagedChange};
 use rollcall_domain::{Kind, Record, SourcedId};
-use rollcall_testkit::store::{Fixture, Scene, created};
+use rollcall_testkit::store::{Fixture, Scene, created, deleted, updated};
 use rollcall_testkit::{ThrowawayPostgres, build};
 
 use crate::catalogue::{Catalogue, postgres_catalogue, rendered, sqlite_catalogue};
@@ -75,6 +75,32 @@ async fn a_reader_does_not_stop_a_large_first_import() {
     scene.apply(roster(false)).await;
     reader.batch_execute("SELECT count(*) FROM users; COMMIT").unwrap();
     assert_eq!(scene.fingerprints(Kind::Enrollments).await.len(), MANY);
+}
+
+/// What is to be deleted is read on another connection, which must not wait for the tables that are put aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_put_aside_stops_no_deletion() {
+    let database = ThrowawayPostgres::database();
+    let scene = Scene::new(common::on(database.url()).await).await;
+    let user = |number: usize| build::user(&format!("user {number}"));
+    let mut changes = vec![created(build::school("school")), created(build::class("class", "school"))];
+    changes.extend((0..MANY).map(|number| created(user(number))));
+    changes.extend((0..MANY).map(|number| created(build::enrollment(&number.to_string(), "class", "user 0"))));
+    scene.apply(changes).await;
+    // Nobody had an agent, so that the table of agents is put aside, and with its keys the one of users is locked.
+    let with_agent = |number| {
+        let mut user = user(number);
+        user.agents = vec![build::id("user 0")];
+        updated(user)
+    };
+    let mut changes: Vec<_> = (0..MANY).map(with_agent).collect();
+    changes.extend((0..MANY).map(|number| deleted(Kind::Enrollments, &number.to_string(), DeleteReason::Absent)));
+    scene.apply(changes).await;
+    assert!(scene.records(Kind::Enrollments).await.is_empty());
+    let users = scene.records(Kind::Users).await;
+    assert!(
+        users.len() == MANY && users.iter().all(|user| matches!(user, Record::Users(user) if !user.agents.is_empty()))
+    );
 }
 
 /// A roster in the order of a source: every user has a role, an agent and an external id, and every record of the others

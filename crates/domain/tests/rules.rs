@@ -1318,6 +1318,53 @@ async fn r4_an_older_state_is_stale_though_an_unreadable_row_came_before_it() {
 }
 
 #[tokio::test]
+async fn an_unreadable_row_among_the_rows_of_an_id_makes_no_difference_to_them_wherever_it_is() {
+    let named = |name: &str, date: Option<i64>| {
+        let mut org = org("school");
+        org.name = name.into();
+        upsert_at(org, date, 2)
+    };
+    let bad = || unreadable(Kind::Orgs, Some("school"));
+    // The readable rows, how many of them are refused, and whether all are older than what is stored.
+    let cases = [
+        (vec![named("A", Some(9))], 0, false),
+        (vec![named("A", Some(3)), named("A", Some(4))], 0, true),
+        (vec![named("A", Some(3)), named("A", None)], 0, false),
+        (vec![named("A", Some(3)), named("A", Some(9))], 0, false),
+        (vec![named("A", Some(3)), named("B", Some(9))], 2, false),
+    ];
+    for (readable, refused, older) in cases {
+        for (coverage, place, turned) in [Coverage::Snapshot, Coverage::Delta]
+            .into_iter()
+            .flat_map(|coverage| (0..=readable.len()).map(move |place| (coverage, place)))
+            .flat_map(|(coverage, place)| [false, true].map(|turned| (coverage, place, turned)))
+        {
+            let store = MemoryStore::default();
+            delta(&store, vec![upsert_at(org("school"), Some(5), 2)]).await;
+            let mut items = readable.clone();
+            if turned {
+                items.reverse();
+            }
+            items.insert(place, bad());
+            let script = Script::new(coverage, items);
+            let report = sync_with(&store, &script, &mass()).await;
+            let counts = report.counts[Kind::Orgs];
+            let stale = u64::from(older && coverage == Coverage::Delta);
+            let updated = u64::from(refused == 0) - stale;
+            assert_eq!(
+                (counts.updated, counts.stale, counts.rejected),
+                (updated, stale, refused + 1),
+                "{place} {turned}"
+            );
+            assert_received_adds_up(&report, 0);
+            assert!(is_stable(&store, &script).await);
+            let Record::Orgs(stored) = store.row(Kind::Orgs, "school").record else { panic!() };
+            assert_eq!(stored.name.as_str(), if updated == 1 { "A" } else { "Org school" });
+        }
+    }
+}
+
+#[tokio::test]
 async fn r4_the_newest_date_of_merged_rows_counts_whichever_carries_it() {
     let with_role = |org: &str| {
         let mut user = user("u");

@@ -161,9 +161,7 @@ impl Session<'_> {
         events: Vec<Event>,
         coverage: Coverage,
     ) -> Result<(), Failure> {
-        // What was accepted before was not older. What was refused before has said nothing.
-        let is_accepted = self.flags(kind, id) & (flag::HEARD_OF & !flag::REJECTED) != 0;
-        if !is_accepted && self.ignored_as_stale(kind, id, &events, coverage) {
+        if !self.is_decided(kind, id) && self.ignored_as_stale(kind, id, &events, coverage) {
             self.counts[kind].received -= events.len() as u64 - 1;
             return Ok(());
         }
@@ -197,6 +195,19 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether a record of this id, or a deletion, was accepted or waits. What was refused has said nothing.
+    fn is_decided(&self, kind: Kind, id: &SourcedId) -> bool {
+        let flags = self.flags(kind, id);
+        // One that waits may have been refused too, in another row.
+        flags & (flag::HEARD_OF & !flag::REJECTED) != 0
+            || (flags & flag::REJECTED != 0 && self.position_of_early(kind, id).is_some())
+    }
+
+    /// Where a record stands among those that wait for what they refer to.
+    fn position_of_early(&self, kind: Kind, id: &SourcedId) -> Option<usize> {
+        self.later.early.iter().position(|early| early.record().sourced_id() == id && early.record().kind() == kind)
+    }
+
     /// Several records claim one id. Users that differ in nothing but their roles are one user; others are refused, all
     /// of them, and the stored record stays.
     async fn settle_conflict(
@@ -208,13 +219,10 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let flags = self.flags(kind, id);
         let newest = rows.iter().filter_map(|row| row.modified_ms).max();
-        // The first row may have been decided, or it waits, or it is among these because it is older than what is stored.
-        let is_decided = flags & flag::HEARD_OF != 0;
-        let early = self
-            .later
-            .early
-            .iter()
-            .position(|early| early.record().sourced_id() == id && early.record().kind() == kind);
+        // The first row may have been decided, or it waits, or it is among these: because it is older than what is stored, or
+        // because only a refused one came before.
+        let is_decided = self.is_decided(kind, id);
+        let early = self.position_of_early(kind, id);
         let mut first = match early {
             Some(early) => Some(self.later.early[early].clone()),
             None => (!is_decided).then(|| rows.remove(0)),
@@ -252,7 +260,9 @@ impl Session<'_> {
         if let Some(merged) = first_record.clone().and_then(|record| merge_roles(record, &rows)) {
             let location = rows[0].location.clone();
             let modified_ms = newest.max(first.as_ref().and_then(|first| first.modified_ms));
-            self.take_back(kind, id, fetched.as_ref());
+            if is_decided {
+                self.take_back(kind, id, fetched.as_ref());
+            }
             self.counts[kind].received -= rows.len() as u64;
             if first.iter().chain(&rows).any(|row| row.half == UserHalf::WithoutRoles) {
                 self.entry_mut(kind, id).set(flag::HALF);
@@ -292,7 +302,9 @@ impl Session<'_> {
             };
             let location = Location { place, position, unit: rows[0].location.unit };
             let expelled = flags & (flag::STORED | flag::DELETED) != flag::STORED;
-            self.take_back(kind, id, fetched.as_ref());
+            if is_decided {
+                self.take_back(kind, id, fetched.as_ref());
+            }
             let reject = Reject {
                 kind,
                 sourced_id: Some(id.clone()),

@@ -1318,6 +1318,20 @@ async fn r4_an_older_state_is_stale_though_an_unreadable_row_came_before_it() {
 }
 
 #[tokio::test]
+async fn r8_a_record_that_arrives_waits_no_more_though_another_row_of_it_is_refused() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(class("class", "school"))]).await;
+    assert_eq!(store.pending_len(), 1);
+    delta(
+        &store,
+        vec![upsert(org("school")), upsert(class("class", "school")), unreadable(Kind::Classes, Some("class"))],
+    )
+    .await;
+    assert!(store.is_live(Kind::Classes, "class"));
+    assert_eq!(store.pending_len(), 0);
+}
+
+#[tokio::test]
 async fn an_unreadable_row_among_the_rows_of_an_id_makes_no_difference_to_them_wherever_it_is() {
     let named = |name: &str, date: Option<i64>| {
         let mut org = org("school");

@@ -511,13 +511,13 @@ impl Session<'_> {
                 self.load_for(kind).await?;
                 let id = pending.record.sourced_id().clone();
                 let flags = self.flags(kind, &id);
-                if flags & flag::REJECTED != 0 {
-                    // Refused again: what was staged then is the newer record.
-                    continue;
-                }
                 let is_accepted = flags & flag::SEEN != 0 && flags & flag::STALE == 0;
                 if is_accepted || flags & flag::GONE != 0 {
                     self.stage(StagedChange::Settle { kind, sourced_id: id });
+                    continue;
+                }
+                if flags & flag::REJECTED != 0 {
+                    // Refused again: what was staged then is the newer record.
                     continue;
                 }
                 if self.missing_reference(&pending.record).is_some() {

@@ -1223,19 +1223,20 @@ async fn r4_a_refused_record_leaves_the_date_of_the_stored_one() {
     assert_eq!(store.row(Kind::Classes, "class").modified_ms, None);
 }
 
+fn teacher_at(org: &str) -> User {
+    let mut user = user("u");
+    user.roles = vec![role("teacher", Some(org), None)];
+    user
+}
+
 #[tokio::test]
 async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_what_is_stored() {
-    let with_role = |org: &str| {
-        let mut user = user("u");
-        user.roles = vec![role("teacher", Some(org), None)];
-        user
-    };
     let renamed = || {
         let mut user = user("u");
         user.given_name = Some("Renamed".into());
         user
     };
-    let base = || vec![upsert(org("a")), upsert(org("b")), upsert_at(with_role("a"), Some(5), 2)];
+    let base = || vec![upsert(org("a")), upsert(org("b")), upsert_at(teacher_at("a"), Some(5), 2)];
     let at = |user: User, date: i64| upsert_at(user, Some(date), 3);
     let of = |store: &MemoryStore| {
         let row = store.row(Kind::Users, "u");
@@ -1268,7 +1269,7 @@ async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_w
             stored(),
             [1, 1, 0, 0],
         ),
-        ("another says something else", vec![at(renamed(), 3), at(with_role("b"), 6)], stored(), [0, 2, 0, 0]),
+        ("another says something else", vec![at(renamed(), 3), at(teacher_at("b"), 6)], stored(), [0, 2, 0, 0]),
         (
             "one repeats it, with a newer date",
             vec![at(renamed(), 3), at(renamed(), 6)],
@@ -1277,14 +1278,14 @@ async fn r4_rows_of_one_id_are_decided_together_though_the_first_is_older_than_w
         ),
         (
             "one role in each",
-            vec![at(with_role("a"), 3), at(with_role("b"), 6)],
+            vec![at(teacher_at("a"), 3), at(teacher_at("b"), 6)],
             ("a+b".to_owned(), Some(6)),
             [0, 0, 1, 0],
         ),
-        ("one role in each, all older", vec![at(with_role("a"), 3), at(with_role("b"), 4)], stored(), [1, 0, 0, 0]),
-        ("deleted and new", vec![delete(3), at(with_role("b"), 6)], ("b".to_owned(), Some(6)), [0, 0, 1, 0]),
-        ("deleted and new, both older", vec![delete(3), at(with_role("b"), 4)], stored(), [1, 0, 0, 0]),
-        ("older and deleted", vec![at(with_role("b"), 3), delete(6)], ("a".to_owned(), Some(6)), [0, 0, 0, 1]),
+        ("one role in each, all older", vec![at(teacher_at("a"), 3), at(teacher_at("b"), 4)], stored(), [1, 0, 0, 0]),
+        ("deleted and new", vec![delete(3), at(teacher_at("b"), 6)], ("b".to_owned(), Some(6)), [0, 0, 1, 0]),
+        ("deleted and new, both older", vec![delete(3), at(teacher_at("b"), 4)], stored(), [1, 0, 0, 0]),
+        ("older and deleted", vec![at(teacher_at("b"), 3), delete(6)], ("a".to_owned(), Some(6)), [0, 0, 0, 1]),
     ];
     for (what, items, expected, [stale, rejected, updated, deleted]) in cases {
         let store = MemoryStore::default();
@@ -1380,12 +1381,7 @@ async fn an_unreadable_row_among_the_rows_of_an_id_makes_no_difference_to_them_w
 
 #[tokio::test]
 async fn r4_the_newest_date_of_merged_rows_counts_whichever_carries_it() {
-    let with_role = |org: &str| {
-        let mut user = user("u");
-        user.roles = vec![role("teacher", Some(org), None)];
-        user
-    };
-    let rows = [(with_role("a"), 1), (with_role("a"), 9), (with_role("b"), 2)];
+    let rows = [(teacher_at("a"), 1), (teacher_at("a"), 9), (teacher_at("b"), 2)];
     for order in [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1]] {
         let store = MemoryStore::default();
         delta(&store, vec![upsert(org("a")), upsert(org("b"))]).await;

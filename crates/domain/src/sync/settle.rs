@@ -205,7 +205,7 @@ impl Session<'_> {
 
     /// Where a record stands among those that wait for what they refer to.
     fn position_of_early(&self, kind: Kind, id: &SourcedId) -> Option<usize> {
-        self.later.early.iter().position(|early| early.record().sourced_id() == id && early.record().kind() == kind)
+        self.later.early.iter().position(|early| is_of(early, kind, id))
     }
 
     /// Several records claim one id. Users that differ in nothing but their roles are one user; others are refused, all
@@ -336,11 +336,10 @@ impl Session<'_> {
         }
         let staged_off = staged.is_some_and(Record::is_disabled_user);
         // One that waits may have been refused too, in another row.
-        let is_it = |early: &Upsert| early.record().kind() == kind && early.record().sourced_id() == id;
         let mut waited = false;
         let mut newest = None;
         if self.flags(kind, id) & (flag::WAITING | flag::REJECTED) != 0 {
-            for early in self.later.early.extract_if(.., |early| is_it(early)) {
+            for early in self.later.early.extract_if(.., |early| is_of(early, kind, id)) {
                 waited = true;
                 newest = newest.max(early.modified_ms);
             }
@@ -633,6 +632,10 @@ impl Session<'_> {
             });
         }
     }
+}
+
+fn is_of(upsert: &Upsert, kind: Kind, id: &SourcedId) -> bool {
+    upsert.record().kind() == kind && upsert.record().sourced_id() == id
 }
 
 /// The user that all rows describe, if they differ in nothing but org and role.

@@ -1421,3 +1421,22 @@ async fn r1_a_replayed_record_keeps_nothing_for_a_taken_back_one_either() {
     assert!(is_stable(&store, &script).await);
     assert!(!store.is_live(Kind::Users, "u"));
 }
+
+#[tokio::test]
+async fn r1_a_row_that_loses_what_it_requires_still_conflicts_with_the_other_rows_of_its_id() {
+    let store = MemoryStore::default();
+    delta(&store, vec![upsert(org("closed")), delete(Kind::Orgs, "closed"), upsert(org("open"))]).await;
+    let items = vec![
+        upsert(org("closed")),
+        delete(Kind::Orgs, "closed"),
+        upsert(org("open")),
+        upsert(class("class", "closed")),
+        upsert(class("class", "open")),
+    ];
+    for _ in 0..2 {
+        let report = sync_with(&store, &Script::new(Coverage::Snapshot, items.clone()), &mass()).await;
+        let counts = report.counts[Kind::Classes];
+        assert_eq!((counts.received, counts.rejected, counts.created), (2, 2, 0));
+        assert_received_adds_up(&report, 0);
+    }
+}

@@ -292,7 +292,7 @@ impl Session<'_> {
                 let Some(record) = fetched.staged.as_ref().or(stored).cloned() else { continue };
                 stays = entry.was_live() && stored.is_some_and(|stored| self.has_all_it_requires(stored));
                 self.take_back(kind, &child.sourced_id, Some(fetched));
-                self.refuse_for_reference(record, entry.position(), field, false);
+                self.refuse_for_reference(record, entry.position(), field);
             }
             if stays {
                 continue;

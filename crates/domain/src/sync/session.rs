@@ -106,7 +106,7 @@ struct Link {
 #[derive(Default)]
 pub(super) struct Later {
     /// Records whose required references are not there yet.
-    pub(super) early: Vec<Upsert>,
+    pub(super) early: PerKind<Vec<Upsert>>,
     /// Optional references to records that are not there yet.
     pub(super) loose: Vec<LooseLink>,
     /// Further records and deletions of ids that the run has already heard of, in their order.
@@ -470,8 +470,9 @@ impl<'a> Session<'a> {
     fn admit_keyed(&mut self, upsert: Upsert, key: Key, targets: &[Target]) {
         let links = self.links_of(targets);
         if links.iter().any(|link| link.field.is_required() && !link.is_there) {
-            self.table_mut(upsert.record().kind()).entry(key).set(flag::WAITING);
-            self.later.early.push(upsert);
+            let kind = upsert.record().kind();
+            self.table_mut(kind).entry(key).set(flag::WAITING);
+            self.later.early[kind].push(upsert);
             self.links = links;
         } else {
             self.accept_keyed(upsert, key, links);

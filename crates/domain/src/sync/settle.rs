@@ -205,7 +205,7 @@ impl Session<'_> {
 
     /// Where a record stands among those that wait for what they refer to.
     fn position_of_early(&self, kind: Kind, id: &SourcedId) -> Option<usize> {
-        self.later.early.iter().position(|early| is_of(early, kind, id))
+        self.later.early[kind].iter().position(|early| early.record().sourced_id() == id)
     }
 
     /// Several records claim one id. Users that differ in nothing but their roles are one user; others are refused, all
@@ -224,7 +224,7 @@ impl Session<'_> {
         let is_decided = self.is_decided(kind, id);
         let early = self.position_of_early(kind, id);
         let mut first = match early {
-            Some(early) => Some(self.later.early[early].clone()),
+            Some(early) => Some(self.later.early[kind][early].clone()),
             None => (!is_decided).then(|| rows.remove(0)),
         };
         let accepted = self.entry(kind, id).filter(|entry| entry.is_accepted()).map(Entry::fingerprint);
@@ -241,7 +241,7 @@ impl Session<'_> {
             }
         }
         if let (Some(early), Some(first)) = (early, &first) {
-            self.later.early[early].modified_ms = first.modified_ms;
+            self.later.early[kind][early].modified_ms = first.modified_ms;
         }
         if rows.is_empty() {
             if let Some(row) = first.filter(|_| !is_decided) {
@@ -339,7 +339,7 @@ impl Session<'_> {
         let mut waited = false;
         let mut newest = None;
         if self.flags(kind, id) & (flag::WAITING | flag::REJECTED) != 0 {
-            for early in self.later.early.extract_if(.., |early| is_of(early, kind, id)) {
+            for early in self.later.early[kind].extract_if(.., |early| early.record().sourced_id() == id) {
                 waited = true;
                 newest = newest.max(early.modified_ms);
             }
@@ -382,11 +382,11 @@ impl Session<'_> {
         }
     }
 
-    /// A record that others of this run were accepted on is not there after all: they are refused with it.
+    /// A record that others of this run were accepted on is not there after all: they wait for it again. So a row that is
+    /// refused in the end has still spoken for its id.
     async fn expel_holders(&mut self, kind: Kind, id: &SourcedId) -> Result<(), Failure> {
         let mut expelled = vec![(kind, id.clone())];
         while let Some((kind, id)) = expelled.pop() {
-            let rejected = self.flags(kind, &id) & flag::REJECTED != 0;
             for field in RefField::ALL.into_iter().filter(|field| field.is_required() && field.target() == kind) {
                 let holder_kind = field.holder();
                 self.flush().await?;
@@ -399,7 +399,11 @@ impl Session<'_> {
                     let position = self.entry(holder_kind, &holder_id).and_then(Entry::position);
                     let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
-                    self.refuse_for_reference(record, position, field, rejected);
+                    let entry = self.entry_mut(holder_kind, &holder_id);
+                    entry.set(flag::WAITING);
+                    let modified_ms = entry.modified_ms();
+                    let location = self.location_of(holder_kind, position);
+                    self.later.early[holder_kind].push(Upsert::new(record, modified_ms, location, &mut self.scratch));
                     if !stays {
                         expelled.push((holder_kind, holder_id));
                     }
@@ -409,23 +413,22 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Where a record stood that the run accepted.
+    fn location_of(&self, kind: Kind, position: Option<u64>) -> Location {
+        let place = self.facts.places[kind].clone().unwrap_or_else(|| Arc::from("an earlier run"));
+        Location { position, ..Location::whole(&place) }
+    }
+
     /// Refuses a record of this run whose required reference fell away after it was accepted.
-    pub(super) fn refuse_for_reference(
-        &mut self,
-        mut record: Record,
-        position: Option<u64>,
-        field: RefField,
-        rejected: bool,
-    ) {
-        let place = self.facts.places[record.kind()].clone().unwrap_or_else(|| Arc::from("an earlier run"));
-        let location = Location { position, ..Location::whole(&place) };
+    pub(super) fn refuse_for_reference(&mut self, mut record: Record, position: Option<u64>, field: RefField) {
+        let location = self.location_of(record.kind(), position);
         let mut target = None;
         record.each_reference(|reference| {
             if reference.field == field {
                 target = Some(reference.target.clone());
             }
         });
-        let finding = missing_finding(field, target.as_ref(), rejected);
+        let finding = missing_finding(field, target.as_ref(), false);
         let fingerprint = fingerprint(&mut record, &mut self.scratch);
         let modified_ms = self.entry(record.kind(), record.sourced_id()).and_then(Entry::modified_ms);
         let pending = PendingRecord { record: record.clone(), fingerprint, modified_ms };
@@ -446,13 +449,10 @@ impl Session<'_> {
 
     /// Accepts or refuses what waits for a required reference, and replays what earlier runs refused for one (R8).
     async fn settle_early(&mut self, summary: &PullSummary) -> Result<(), Failure> {
-        let mut early = std::mem::take(&mut self.later.early);
-        early.sort_by_key(|upsert| upsert.record().kind());
-        let mut early = early.into_iter().peekable();
         for kind in Kind::ALL {
             // What came back with its parent is there for those who refer to it.
             self.revive(kind, summary.coverage[kind]).await?;
-            while let Some(upsert) = early.next_if(|upsert| upsert.record().kind() == kind) {
+            for upsert in std::mem::take(&mut self.later.early[kind]) {
                 self.hand_over_batches().await?;
                 let missing = self.missing_reference(upsert.record());
                 let Some((field, target, rejected)) = missing else {
@@ -632,10 +632,6 @@ impl Session<'_> {
             });
         }
     }
-}
-
-fn is_of(upsert: &Upsert, kind: Kind, id: &SourcedId) -> bool {
-    upsert.record().kind() == kind && upsert.record().sourced_id() == id
 }
 
 /// The user that all rows describe, if they differ in nothing but org and role.

@@ -1440,3 +1440,21 @@ async fn r1_a_row_that_loses_what_it_requires_still_conflicts_with_the_other_row
         assert_received_adds_up(&report, 0);
     }
 }
+
+#[tokio::test]
+async fn a_record_that_waits_is_not_brought_back_though_another_row_of_it_is_refused() {
+    let store = MemoryStore::default();
+    snapshot(&store, vec![user("u").into(), demographics("u").into()]).await;
+    // The user goes, and the demographics go with it.
+    let mut absent = Script::new(Coverage::Snapshot, vec![]);
+    absent.summary.coverage[Kind::Demographics] = Coverage::Delta;
+    sync_with(&store, &absent, &mass()).await;
+    let items = vec![upsert(demographics("u")), unreadable(Kind::Demographics, Some("u")), upsert(user("u"))];
+    let script = Script::new(Coverage::Snapshot, items);
+    let report = sync_with(&store, &script, &mass()).await;
+    let counts = report.counts[Kind::Demographics];
+    assert_eq!((report.status, counts.restored, counts.rejected), (RunStatus::Succeeded, 1, 1));
+    assert_received_adds_up(&report, 0);
+    assert!(store.is_live(Kind::Demographics, "u"));
+    assert!(is_stable(&store, &script).await);
+}

@@ -1045,11 +1045,8 @@ impl<'a> Session<'a> {
             // The user stays what it is, and has been heard of.
             Some(id) if reject.is_part => self.entry_mut(kind, id).set(flag::ROLES),
             None if reject.is_part => self.facts.unreadable_role = true,
-            Some(id) => {
-                let entry = self.entry_mut(kind, id);
-                entry.clear(flag::WAITING);
-                entry.set(flag::REJECTED);
-            }
+            // Another row of the id may wait still.
+            Some(id) => self.entry_mut(kind, id).set(flag::REJECTED),
             None => self.unreadable[kind] = true,
         }
         self.stage(StagedChange::Reject { reject, pending });

@@ -197,15 +197,7 @@ impl Session<'_> {
 
     /// Whether a record of this id, or a deletion, was accepted or waits. What was refused has said nothing.
     fn is_decided(&self, kind: Kind, id: &SourcedId) -> bool {
-        let flags = self.flags(kind, id);
-        // One that waits may have been refused too, in another row.
-        flags & (flag::HEARD_OF & !flag::REJECTED) != 0
-            || (flags & flag::REJECTED != 0 && self.position_of_early(kind, id).is_some())
-    }
-
-    /// Where a record stands among those that wait for what they refer to.
-    fn position_of_early(&self, kind: Kind, id: &SourcedId) -> Option<usize> {
-        self.later.early[kind].iter().position(|early| early.record().sourced_id() == id)
+        self.flags(kind, id) & (flag::HEARD_OF & !flag::REJECTED) != 0
     }
 
     /// Several records claim one id. Users that differ in nothing but their roles are one user; others are refused, all
@@ -222,7 +214,7 @@ impl Session<'_> {
         // The first row may have been decided, or it waits, or it is among these: because it is older than what is stored, or
         // because only a refused one came before.
         let is_decided = self.is_decided(kind, id);
-        let early = self.position_of_early(kind, id);
+        let early = self.later.early[kind].iter().position(|early| early.record().sourced_id() == id);
         let mut first = match early {
             Some(early) => Some(self.later.early[kind][early].clone()),
             None => (!is_decided).then(|| rows.remove(0)),
@@ -335,10 +327,9 @@ impl Session<'_> {
             self.doubt_required_by(accepted);
         }
         let staged_off = staged.is_some_and(Record::is_disabled_user);
-        // One that waits may have been refused too, in another row.
         let mut waited = false;
         let mut newest = None;
-        if self.flags(kind, id) & (flag::WAITING | flag::REJECTED) != 0 {
+        if self.flags(kind, id) & flag::WAITING != 0 {
             for early in self.later.early[kind].extract_if(.., |early| early.record().sourced_id() == id) {
                 waited = true;
                 newest = newest.max(early.modified_ms);
@@ -466,8 +457,9 @@ impl Session<'_> {
                 };
                 let location = upsert.location.clone();
                 let finding = missing_finding(field, Some(&target), rejected);
-                self.reject_record(upsert.record(), location, vec![finding], Some(pending));
                 let id = upsert.record().sourced_id();
+                self.entry_mut(kind, id).clear(flag::WAITING);
+                self.reject_record(upsert.record(), location, vec![finding], Some(pending));
                 let entry = self.entry_mut(kind, id);
                 if entry.has(flag::REFERENCED) && !entry.was_live() {
                     // An earlier state of it was accepted.

@@ -22,7 +22,7 @@ use crate::config::CsvConfig;
 use crate::error::CsvError;
 
 /// How many batches may wait for the sync. One is being filled, one is being taken; the rest evens out.
-const WAITING_BATCHES: usize = 2;
+const WAITING_BATCHES: usize = 16;
 
 /// How the note of a run begins for which a drop folder had no package.
 pub const NO_NEW_PACKAGE: &str = "no new package";

@@ -39,6 +39,8 @@ const LOOKED_UP: usize = 100_000;
 const LOOK_UP_BATCH: usize = 5_000;
 /// How often the upstream may move while it is read.
 const RESTARTS: u8 = 3;
+/// Who has sent so many records sends other kinds too, and what the store knows of those is read without being asked for.
+const MUCH: u64 = 5_000;
 /// Of how many items the entries are fetched from memory at a time: few enough to stay in a core's cache.
 const FORESEEN: usize = 128;
 
@@ -891,6 +893,9 @@ impl<'a> Session<'a> {
             self.tables[kind] = Some(loading.into_table());
             self.live[kind] = live;
             self.first_ids[kind] = first_id.unwrap_or_default();
+            if self.received >= MUCH {
+                self.look_ahead_after(kind);
+            }
         }
         Ok(false)
     }

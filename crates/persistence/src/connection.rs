@@ -14,10 +14,11 @@ use diesel::pg::{Pg, PgValue};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::row::Field;
 use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Binary, Bool, HasSqlType, Nullable, SmallInt, Text, Untyped};
+use diesel::sql_types::{self, BigInt, Binary, Bool, HasSqlType, Nullable, SmallInt, Untyped};
 use diesel::sqlite::{Sqlite, SqliteType};
 use diesel::{PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
 use rollcall_domain::ports::StoreError;
+use rollcall_domain::{Fingerprint, Text};
 
 use crate::error::Origin;
 
@@ -86,8 +87,9 @@ impl<'a> Bind<'a> {
 pub(crate) enum Cell {
     Null,
     Int(i64),
-    Text(String),
-    Bytes(Vec<u8>),
+    Text(Text),
+    /// The only bytes that are kept.
+    Fingerprint(Fingerprint),
 }
 
 /// A row as it comes.
@@ -99,7 +101,7 @@ impl Row {
     pub(crate) fn list_from_json(json: &str) -> Option<Vec<Self>> {
         let rows: Vec<Vec<serde_json::Value>> = serde_json::from_str(json).ok()?;
         let cell = |value| match value {
-            serde_json::Value::String(text) => Cell::Text(text),
+            serde_json::Value::String(text) => Cell::Text(text.into()),
             serde_json::Value::Number(number) => number.as_i64().map_or(Cell::Null, Cell::Int),
             _ => Cell::Null,
         };
@@ -107,11 +109,16 @@ impl Row {
     }
 
     /// Takes a text; anything else is none.
-    pub(crate) fn text(&mut self, index: usize) -> Option<String> {
+    pub(crate) fn text(&mut self, index: usize) -> Option<Text> {
         match self.0.get_mut(index).map(|cell| std::mem::replace(cell, Cell::Null)) {
             Some(Cell::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// Takes a text that is no roster's; anything else is none.
+    pub(crate) fn string(&mut self, index: usize) -> Option<String> {
+        self.text(index).map(String::from)
     }
 
     /// A number; anything else is none.
@@ -122,13 +129,18 @@ impl Row {
         }
     }
 
-    /// Takes a sequence of bytes; anything else is none.
-    pub(crate) fn bytes(&mut self, index: usize) -> Option<Vec<u8>> {
-        match self.0.get_mut(index).map(|cell| std::mem::replace(cell, Cell::Null)) {
-            Some(Cell::Bytes(bytes)) => Some(bytes),
+    /// A fingerprint; anything else is none.
+    pub(crate) fn fingerprint(&self, index: usize) -> Option<Fingerprint> {
+        match self.0.get(index) {
+            Some(Cell::Fingerprint(fingerprint)) => Some(*fingerprint),
             _ => None,
         }
     }
+}
+
+/// Bytes as the engine gives them.
+fn fingerprint(bytes: &[u8]) -> Cell {
+    bytes.try_into().map_or(Cell::Null, |bytes| Cell::Fingerprint(Fingerprint::from_bytes(bytes)))
 }
 
 struct Statement<'a> {
@@ -149,10 +161,10 @@ impl Query for Statement<'_> {
 
 impl<DB> QueryFragment<DB> for Statement<'_>
 where
-    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Binary> + HasSqlType<Bool>,
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<sql_types::Text> + HasSqlType<Binary> + HasSqlType<Bool>,
     Option<i64>: ToSql<Nullable<BigInt>, DB>,
     Option<bool>: ToSql<Nullable<Bool>, DB>,
-    for<'b> Option<Cow<'b, str>>: ToSql<Nullable<Text>, DB>,
+    for<'b> Option<Cow<'b, str>>: ToSql<Nullable<sql_types::Text>, DB>,
     for<'b> Option<Cow<'b, [u8]>>: ToSql<Nullable<Binary>, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
@@ -166,7 +178,7 @@ where
             rest = after;
             match binds.next() {
                 Some(Bind::Int(value)) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
-                Some(Bind::Text(value)) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+                Some(Bind::Text(value)) => out.push_bind_param::<Nullable<sql_types::Text>, _>(value)?,
                 Some(Bind::Bytes(value)) => out.push_bind_param::<Nullable<Binary>, _>(value)?,
                 Some(Bind::Bool(value)) => out.push_bind_param::<Nullable<Bool>, _>(value)?,
                 None => return Err(diesel::result::Error::QueryBuilderError("a value is missing".into())),
@@ -186,10 +198,12 @@ impl FromSqlRow<Untyped, Sqlite> for Row {
             let field = row.get(index).ok_or("a column is missing")?;
             let cell = match field.value() {
                 None => Cell::Null,
-                Some(value) => match value.value_type() {
+                Some(mut value) => match value.value_type() {
                     None => Cell::Null,
-                    Some(SqliteType::Text) => Cell::Text(<String as FromSql<Text, Sqlite>>::from_sql(value)?),
-                    Some(SqliteType::Binary) => Cell::Bytes(<Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?),
+                    Some(SqliteType::Text) => {
+                        Cell::Text(<String as FromSql<sql_types::Text, Sqlite>>::from_sql(value)?.into())
+                    }
+                    Some(SqliteType::Binary) => fingerprint(value.read_blob()),
                     Some(_) => Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?),
                 },
             };
@@ -217,11 +231,11 @@ fn postgres_cell(value: PgValue<'_>) -> deserialize::Result<Cell> {
     // The numbers of PostgreSQL's built-in types do not change.
     Ok(match value.get_oid().get() {
         16 => Cell::Int(i64::from(<bool as FromSql<Bool, Pg>>::from_sql(value)?)),
-        17 => Cell::Bytes(value.as_bytes().to_vec()),
+        17 => fingerprint(value.as_bytes()),
         20 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
         21 => Cell::Int(i64::from(<i16 as FromSql<SmallInt, Pg>>::from_sql(value)?)),
-        23 => Cell::Int(i64::from(<i32 as FromSql<diesel::sql_types::Integer, Pg>>::from_sql(value)?)),
-        _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
+        23 => Cell::Int(i64::from(<i32 as FromSql<sql_types::Integer, Pg>>::from_sql(value)?)),
+        _ => Cell::Text(std::str::from_utf8(value.as_bytes())?.into()),
     })
 }
 
@@ -330,6 +344,34 @@ impl Connection {
     /// The number that an answer consists of; zero for none.
     pub(crate) fn number(&mut self, action: &str, sql: &str, binds: &[Bind<'_>]) -> Result<i64, StoreError> {
         Ok(self.first(action, sql, binds)?.and_then(|row| row.int(0)).unwrap_or(0))
+    }
+
+    /// The first of so many internal ids that follow each other, none of which is given to anything else, in a transaction
+    /// that writes. None if they cannot be had. An id is never given twice, though its record be erased.
+    pub(crate) fn reserve_ids(&mut self, table: &str, count: i64) -> Result<Option<i64>, StoreError> {
+        const ACTION: &str = "reserve internal ids";
+        match self.engine() {
+            Engine::Sqlite => {
+                let sql = "SELECT seq FROM main.sqlite_sequence WHERE name = ?";
+                Ok(Some(self.number(ACTION, sql, &[Bind::text(table)])? + 1))
+            }
+            Engine::Postgres => {
+                // Who may write to a table need not be allowed to use its sequence.
+                let sql = "SELECT quote_literal(name) FROM pg_get_serial_sequence(?, 'id') AS name \
+                           WHERE has_sequence_privilege(name, 'USAGE')";
+                let Some(sequence) = self.first(ACTION, sql, &[Bind::text(table)])?.and_then(|mut row| row.string(0))
+                else {
+                    return Ok(None);
+                };
+                // Others take ids meanwhile: there may be theirs among these.
+                let sql = format!(
+                    "SELECT min(id), max(id) FROM (SELECT nextval({sequence}) AS id FROM generate_series(1, ?)) AS reserved"
+                );
+                let reserved = self.first(ACTION, &sql, &[Bind::int(count)])?;
+                let (first, last) = reserved.map_or((None, None), |row| (row.int(0), row.int(1)));
+                Ok(first.filter(|first| last == Some(first + count - 1)))
+            }
+        }
     }
 
     /// Runs `work` between `begin` and COMMIT, or ROLLBACK if it fails.

@@ -66,6 +66,11 @@ impl Layout {
     pub(crate) fn tables(&self) -> impl Iterator<Item = &'static str> {
         once(self.table).chain(self.children.iter().map(|child| child.table))
     }
+
+    /// Whether rows of other tables hold the ids of the kind's records.
+    pub(crate) fn is_needed_by_others(&self) -> bool {
+        !self.children.is_empty() || RefField::ALL.iter().any(|field| field.target() == self.kind)
+    }
 }
 
 const fn text(name: &'static str) -> Column {

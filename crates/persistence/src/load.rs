@@ -79,7 +79,7 @@ pub(crate) fn check_keys(
     let sql = "SELECT \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?, 'main')";
     for table in tables {
         for mut key in connection.rows(ACTION, sql, &[Bind::text(table)])? {
-            let [Some(column), Some(parent), Some(to)] = [0, 1, 2].map(|index| key.text(index)) else {
+            let [Some(column), Some(parent), Some(to)] = [0, 1, 2].map(|index| key.string(index)) else {
                 return Err(failed(ACTION, format!("a foreign key of {table} names no columns")));
             };
             let sql = format!(
@@ -181,7 +181,7 @@ fn put_aside_sqlite(connection: &mut Connection, tables: &[&'static str]) -> Res
     for table in tables {
         let sql = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL";
         for mut row in connection.rows("read the schema", sql, &[Bind::text(table)])? {
-            if let (Some(name), Some(sql)) = (row.text(0), row.text(1)) {
+            if let (Some(name), Some(sql)) = (row.string(0), row.string(1)) {
                 connection.batch("put an index aside", &format!("DROP INDEX main.{name}"))?;
                 aside.0.push((*table, sql));
             }
@@ -202,7 +202,7 @@ fn put_aside_postgres(connection: &mut Connection, tables: &[&'static str]) -> R
     let mut targets = Vec::new();
     for table in tables {
         for mut row in connection.rows("read the schema", FOREIGN_KEYS, &[Bind::text(table)])? {
-            if let (Some(name), Some(definition), Some(target)) = (row.text(0), row.text(1), row.text(2)) {
+            if let (Some(name), Some(definition), Some(target)) = (row.string(0), row.string(1), row.string(2)) {
                 keys.push((*table, name, definition));
                 targets.push(target);
             }
@@ -230,7 +230,7 @@ fn put_aside_postgres(connection: &mut Connection, tables: &[&'static str]) -> R
     let mut aside = Aside::default();
     for table in tables {
         for mut row in connection.rows("read the schema", INDEXES, &[Bind::text(table)])? {
-            if let (Some(name), Some(definition)) = (row.text(0), row.text(1)) {
+            if let (Some(name), Some(definition)) = (row.string(0), row.string(1)) {
                 aside.0.push((*table, definition));
                 if connection.batch("put an index aside", &format!("DROP INDEX {name}")).is_err() {
                     // Not our table: the role may write to it and not change it.

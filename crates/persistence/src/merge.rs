@@ -130,9 +130,11 @@ impl Merge<'_> {
         &mut self.staging.connection
     }
 
-    /// Tells PostgreSQL how much is staged: it would plan for a handful.
+    /// Tells PostgreSQL how much is staged: it would plan for a handful. How much is all that it needs to know, and a
+    /// sample of its usual size takes as long as writing 50,000 records.
     fn prepare(&mut self) -> Result<(), StoreError> {
         if self.connection().engine() == Engine::Postgres {
+            self.connection().batch("look at what is staged", "SET LOCAL default_statistics_target = 10")?;
             let tables: Vec<_> = self.staging.tables().collect();
             for table in tables {
                 self.connection().batch("look at what is staged", &format!("ANALYZE {table}"))?;
@@ -157,7 +159,7 @@ impl Merge<'_> {
             let sql = format!("UPDATE {staging} SET replaces = ({there}) WHERE EXISTS ({there})");
             self.connection().execute_once("find what is there", &sql, &[])?;
         }
-        self.create(layout, aside)?;
+        self.create(layout, aside, known)?;
         load::put_back(self.connection(), aside, table)?;
         let updated = known && self.update(layout)?;
         self.attach_to_own_kind(layout)?;
@@ -168,7 +170,8 @@ impl Merge<'_> {
         self.external_ids(layout, updated)
     }
 
-    fn create(&mut self, layout: &'static Layout, aside: &load::Aside) -> Result<(), StoreError> {
+    /// Writes what is new. `known` says whether the source had records of the kind before.
+    fn create(&mut self, layout: &'static Layout, aside: &load::Aside, known: bool) -> Result<(), StoreError> {
         let (source, table) = (self.source.0, layout.table);
         let before = self.connection().number(
             "find the last internal id",
@@ -211,9 +214,12 @@ impl Merge<'_> {
             Engine::Sqlite if many && !aside.has(table) => " ORDER BY s.sourced_id",
             Engine::Sqlite | Engine::Postgres => "",
         };
-        if aside.has(table)
-            && let Some(numbering) = self.numbering(layout)?
-        {
+        let is_numbered = match self.connection().engine() {
+            Engine::Sqlite => aside.has(table),
+            // Each id is asked for, which pays where others need it.
+            Engine::Postgres => many && !known && layout.is_needed_by_others(),
+        };
+        if is_numbered && let Some(numbering) = self.numbering(layout)? {
             self.numberings[layout.kind] = Some(numbering);
             into += ", id";
             from += &format!(", s.ord + {}", numbering.shift);
@@ -250,23 +256,16 @@ impl Merge<'_> {
     /// The ids that records get, all of which are new, if they are numbered as they are staged. None if there are gaps:
     /// the feed counts by ids.
     fn numbering(&mut self, layout: &'static Layout) -> Result<Option<Numbering>, StoreError> {
-        if self.connection().engine() == Engine::Postgres {
-            return Ok(None);
-        }
         let sql =
             format!("SELECT (SELECT min(ord) FROM {table}), (SELECT max(ord) FROM {table})", table = layout.staging);
         let Some(staged) = self.connection().first("see how records are numbered", &sql, &[])? else { return Ok(None) };
         let (Some(first_ord), Some(last_ord)) = (staged.int(0), staged.int(1)) else { return Ok(None) };
-        if i64::try_from(self.staging.puts[layout.kind]) != Ok(last_ord - first_ord + 1) {
+        let count = last_ord - first_ord + 1;
+        if i64::try_from(self.staging.puts[layout.kind]) != Ok(count) {
             return Ok(None);
         }
-        // An id is never given twice, though its record be erased.
-        let last_id = self.connection().number(
-            "find the last internal id",
-            "SELECT seq FROM main.sqlite_sequence WHERE name = ?",
-            &[Bind::text(layout.table)],
-        )?;
-        Ok(Some(Numbering { first_ord, last_ord, shift: last_id + 1 - first_ord }))
+        let first_id = self.connection().reserve_ids(layout.table, count)?;
+        Ok(first_id.map(|first_id| Numbering { first_ord, last_ord, shift: first_id - first_ord }))
     }
 
     /// The numbering of what a reference points at, where it was staged with its ordinal.

@@ -58,7 +58,7 @@ pub(crate) fn status(connection: &mut Connection) -> Result<Vec<MigrationStatus>
     };
     let mut tables = HashSet::new();
     connection.each("read the schema", sql, &[], |mut row| {
-        tables.extend(row.text(0));
+        tables.extend(row.string(0));
         Ok(())
     })?;
     let shown = connection.origin.shown.clone();
@@ -78,7 +78,7 @@ pub(crate) fn status(connection: &mut Connection) -> Result<Vec<MigrationStatus>
     }
     let mut applied = HashSet::new();
     connection.each("read the schema", "SELECT version FROM __diesel_schema_migrations", &[], |mut row| {
-        applied.extend(row.text(0));
+        applied.extend(row.string(0));
         Ok(())
     })?;
     let status: Vec<_> =

@@ -86,7 +86,7 @@ pub(crate) fn plan_schemas(connection: &mut Connection) -> Result<Vec<(String, S
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'rollcall\\_plan\\_%'";
     let mut found = Vec::new();
     for mut row in connection.rows("look for kept plans", sql, &[])? {
-        let Some(name) = row.text(0) else { continue };
+        let Some(name) = row.string(0) else { continue };
         let parts = name.strip_prefix("rollcall_plan_").and_then(|rest| rest.split_once('_'));
         if let Some((source, run)) = parts
             && let (Ok(source), Ok(run)) = (source.parse(), run.parse())
@@ -184,13 +184,13 @@ copy_tables! {
     s_user_agents (ord) { ord, position, agent_ref }
     s_enrollments (ord) {
         ord, sourced_id, fingerprint, modified_ms, role, is_primary, begin_date, end_date, metadata, school_ref,
-        class_ref, user_ref
+        class_ref, user_ref, class_ord, user_ord
     }
     s_demographics (ord) {
         ord, sourced_id, fingerprint, modified_ms, birth_date, sex, american_indian_or_alaska_native, asian,
         black_or_african_american, native_hawaiian_or_other_pacific_islander, white, demographic_race_two_or_more_races,
         hispanic_or_latino_ethnicity, country_of_birth_code, state_of_birth_abbreviation, city_of_birth,
-        public_school_residence_status, metadata, user_ref
+        public_school_residence_status, metadata, user_ref, user_ord
     }
     s_external_ids (ord) { ord, kind, scheme, value }
     s_operations (ord) { ord, kind, sourced_id, operation }

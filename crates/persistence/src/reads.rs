@@ -8,7 +8,7 @@ use rollcall_domain::ports::{
     ChangeEntry, ChangeKind, ChildKey, DanglingLink, DeleteReason, Fetched, StoreError, StoredFingerprint, StoredRecord,
 };
 use rollcall_domain::{
-    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId, Text,
+    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId,
 };
 
 use crate::connection::{Bind, Connection, Engine, Row, Work};
@@ -98,7 +98,7 @@ pub(crate) fn fingerprints(
                 let mut unusual = unusual.iter().flat_map(|unusual| unusual.split(' '));
                 page.push(StoredFingerprint {
                     sourced_id: sourced_id(kind, row.text(0), from)?,
-                    fingerprint: fingerprint(table, &mut row, 1, from)?,
+                    fingerprint: fingerprint(table, &row, 1, from)?,
                     modified_ms: row.int(2),
                     internal_id: row.int(3).unwrap_or(0),
                     encoding: unusual.next().map_or(ENCODING_VERSION, |version| version.parse().unwrap_or(0)),
@@ -136,11 +136,8 @@ pub(crate) fn sourced_ids(
     Ok(found)
 }
 
-fn fingerprint(table: &'static str, row: &mut Row, index: usize, id: i64) -> Result<Fingerprint, StoreError> {
-    row.bytes(index)
-        .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
-        .map(Fingerprint::from_bytes)
-        .ok_or(StoreError::Inconsistent { table, column: "fingerprint", row: id })
+fn fingerprint(table: &'static str, row: &Row, index: usize, id: i64) -> Result<Fingerprint, StoreError> {
+    row.fingerprint(index).ok_or(StoreError::Inconsistent { table, column: "fingerprint", row: id })
 }
 
 fn encoding(row: &Row, index: usize) -> i16 {
@@ -252,14 +249,14 @@ fn read_external_ids(
 }
 
 fn external_id(row: &mut Row, first: usize) -> ExternalId {
-    let mut text = |index| Text::from(row.text(index).unwrap_or_default());
+    let mut text = |index| row.text(index).unwrap_or_default();
     ExternalId { scheme: text(first), value: text(first + 1) }
 }
 
 fn stored_record(layout: &'static Layout, mut row: Row, owned: Owned) -> Result<StoredRecord, StoreError> {
     let internal_id = row.int(0).unwrap_or(0);
     let id = sourced_id(layout.kind, row.text(1), internal_id)?;
-    let fingerprint = fingerprint(layout.table, &mut row, 2, internal_id)?;
+    let fingerprint = fingerprint(layout.table, &row, 2, internal_id)?;
     let encoding = encoding(&row, 3);
     let modified_ms = row.int(4);
     let deleted = reason(row.text(5).as_deref());
@@ -552,7 +549,7 @@ pub(crate) fn pending(
         let mut page = Vec::new();
         let binds = [Bind::int(source.0), Bind::text(kind.as_str()), Bind::owned(after.clone())];
         connection.each("read pending records", &sql, &binds, |mut row| {
-            after = row.text(0).unwrap_or_default();
+            after = row.string(0).unwrap_or_default();
             let record = row
                 .text(1)
                 .and_then(|text| serde_json::from_str(&text).ok())
@@ -716,11 +713,11 @@ pub(crate) fn changes(
     let mut blocks = Vec::new();
     connection.each("read the creations", &sql, &[Bind::int(source.0), Bind::int(after)], |mut row| {
         blocks.push(Block {
-            kind: kind_of(row.text(0), "creations")?,
+            kind: kind_of(row.string(0), "creations")?,
             first_id: row.int(1).unwrap_or(0),
             last_id: row.int(2).unwrap_or(0),
             first_sequence: row.int(3).unwrap_or(0),
-            run: run_id(row.text(4))?,
+            run: run_id(row.string(4))?,
             at: instant(row.int(5), "creations", "at_us")?,
         });
         Ok(())
@@ -757,7 +754,7 @@ fn rest_of_feed(
         let mut page = Vec::new();
         let binds = [Bind::int(source.0), Bind::int(*after), Bind::int(before)];
         connection.each("read the change feed", &sql, &binds, |mut row| {
-            let kind = kind_of(row.text(3), "changes")?;
+            let kind = kind_of(row.string(3), "changes")?;
             let change = row.text(6).as_deref().and_then(ChangeKind::from_token).ok_or(StoreError::Inconsistent {
                 table: "changes",
                 column: "change",
@@ -765,7 +762,7 @@ fn rest_of_feed(
             })?;
             page.push(ChangeEntry {
                 sequence: row.int(0).unwrap_or(0),
-                run: run_id(row.text(1))?,
+                run: run_id(row.string(1))?,
                 at: instant(row.int(2), "changes", "at_us")?,
                 kind,
                 internal_id: row.int(4).unwrap_or(0),

@@ -26,7 +26,7 @@ pub(crate) fn of_users(
         format!("SELECT user_ref, book FROM role_books WHERE source_id = ? AND user_ref IN {}", connection.texts());
     let mut books = Vec::new();
     connection.each("read role books", &sql, &[Bind::int(source.0), Bind::owned(json(&users))], |mut row| {
-        books.push(read(row.text(1))?);
+        books.push(read(row.string(1))?);
         Ok(())
     })?;
     Ok(books)
@@ -46,8 +46,8 @@ pub(crate) fn waiting(
         let mut page = Vec::new();
         let binds = [Bind::int(source.0), Bind::owned(after.clone())];
         connection.each("read role books", &sql, &binds, |mut row| {
-            after = row.text(0).unwrap_or_default();
-            page.push(read(row.text(1))?);
+            after = row.string(0).unwrap_or_default();
+            page.push(read(row.string(1))?);
             Ok(())
         })?;
         if page.is_empty() || !sink(page) {
@@ -106,7 +106,7 @@ pub(crate) fn apply(staging: &mut Staging, source: SourceId) -> Result<(), Store
         let mut books: HashMap<SourcedId, RoleBook> = HashMap::new();
         staging.connection.each("read staged operations", &sql, &[Bind::int(after)], |mut row| {
             after = row.int(0).unwrap_or(after);
-            match row.text(1).and_then(|text| serde_json::from_str(&text).ok()) {
+            match row.string(1).and_then(|text| serde_json::from_str(&text).ok()) {
                 Some(Operation::Book(book)) => drop(books.insert(book.user.clone(), book)),
                 _ => return Err(StoreError::Inconsistent { table: OPERATIONS, column: "operation", row: after }),
             }

@@ -191,7 +191,7 @@ impl Reader {
 
     fn text(&mut self) -> Option<Text> {
         self.next += 1;
-        self.row.text(self.next - 1).map(Text::from)
+        self.row.text(self.next - 1)
     }
 
     fn must(&mut self) -> Result<Text, StoreError> {
@@ -376,8 +376,8 @@ fn inconsistent(layout: &'static Layout, index: usize, row: i64) -> StoreError {
 }
 
 /// A sourcedId that the store gave back.
-pub(crate) fn sourced_id(kind: Kind, text: Option<String>, row: i64) -> Result<SourcedId, StoreError> {
-    text.and_then(|text| SourcedId::try_from(Text::from(text)).ok()).ok_or(StoreError::Inconsistent {
+pub(crate) fn sourced_id(kind: Kind, text: Option<Text>, row: i64) -> Result<SourcedId, StoreError> {
+    text.and_then(|text| SourcedId::try_from(text).ok()).ok_or(StoreError::Inconsistent {
         table: layout(kind).table,
         column: "sourced_id",
         row,

@@ -127,7 +127,7 @@ impl Staging {
         if present.contains(EXTERNAL_IDS) {
             let sql = format!("SELECT DISTINCT kind FROM {EXTERNAL_IDS}");
             for mut row in staging.connection.rows("count what is staged", &sql, &[])? {
-                if let Some(kind) = row.text(0).and_then(|kind| kind.parse::<Kind>().ok()) {
+                if let Some(kind) = row.string(0).and_then(|kind| kind.parse::<Kind>().ok()) {
                     staging.external_ids[kind] = true;
                 }
             }
@@ -179,7 +179,6 @@ impl Staging {
     }
 
     fn record_tables(&mut self, layout: &'static Layout) -> Result<(), StoreError> {
-        let has_ordinals = self.ordinals.is_some();
         self.table(layout.staging, |engine| {
             let mut columns = format!(
                 "ord {}, sourced_id {}, replaces BIGINT, fingerprint {}, modified_ms BIGINT",
@@ -193,7 +192,7 @@ impl Staging {
             for link in layout.links {
                 columns += &format!(", {}_ref {}", link.stem, id_type(engine));
             }
-            for link in ordinals::links(layout).filter(|_| has_ordinals) {
+            for link in ordinals::links(layout) {
                 columns += &format!(", {}_ord BIGINT", link.stem);
             }
             columns
@@ -304,7 +303,9 @@ impl Staging {
                 any = true;
                 self.puts[layout.kind] += 1;
                 batch.put(ord, record, fingerprint, modified_ms);
-                batch.records.extend(ordinals.iter_mut().flatten().take(links).map(Bind::Int));
+                for _ in 0..links {
+                    batch.records.push(Bind::Int(ordinals.as_mut().and_then(|ordinals| ordinals.next()).flatten()));
+                }
             }
             drop(ordinals);
             if let Some(ordinals) = &mut self.ordinals {
@@ -385,9 +386,7 @@ impl Staging {
     fn write(&mut self, layout: &'static Layout, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut columns = staged_columns(layout);
         let ords: Vec<_> = ordinals::links(layout).map(|link| format!("{}_ord", link.stem)).collect();
-        if self.ordinals.is_some() {
-            columns.extend(ords.iter().map(String::as_str));
-        }
+        columns.extend(ords.iter().map(String::as_str));
         insert(&mut self.connection, layout.staging, &columns, &batch.records)?;
         for (child, rows) in layout.children.iter().zip([&batch.first, &batch.second]) {
             let mut columns = vec!["ord", "position"];

@@ -331,8 +331,7 @@ impl Inner {
 
     fn new_staging(&self, source: SourceId, run: RunId) -> Result<Staging, StoreError> {
         let mut connection = self.connect()?;
-        // Only SQLite numbers records as they are staged.
-        let is_new = connection.engine() == Engine::Sqlite && !load::has_records(&mut connection, source, None)?;
+        let is_new = !load::has_records(&mut connection, source, None)?;
         let file = match self.database() {
             None => None,
             Some(path) => {
@@ -381,14 +380,14 @@ impl Inner {
                 let schema = postgres::plan_schema(source, run);
                 let path = connection
                     .first("find what a held run has staged", "SELECT current_setting('search_path')", &[])?
-                    .and_then(|mut row| row.text(0))
+                    .and_then(|mut row| row.string(0))
                     .unwrap_or_else(|| "public".to_owned());
                 connection.batch("find what a held run has staged", &format!("SET search_path TO {path}, {schema}"))?;
                 format!("SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{schema}'")
             }
         };
         connection.each("find what a held run has staged", &sql, &[], |mut row| {
-            present.extend(row.text(0));
+            present.extend(row.string(0));
             Ok(())
         })?;
         Staging::resume(connection, &present)
@@ -541,7 +540,7 @@ impl Inner {
             Engine::Sqlite => connection.first("see how the file is kept", "PRAGMA main.journal_mode", &[])?,
             Engine::Postgres => None,
         };
-        let can_be_read = mode.is_none_or(|mut mode| mode.text(0).is_some_and(|mode| mode == "wal"));
+        let can_be_read = mode.is_none_or(|mut mode| mode.string(0).is_some_and(|mode| mode == "wal"));
         if can_be_read && let Ok(connection) = self.take() {
             merge.ahead = Ahead::on(connection, merge.source);
         }

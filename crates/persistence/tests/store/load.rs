@@ -2,6 +2,8 @@
 //! they guard too.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
@@ -222,7 +224,41 @@ async fn records_of_a_large_first_import_refer_to_the_right_ones_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_a_large_first_import_refer_to_the_right_ones_on_postgresql() {
-    first_imports_by_all_histories(common::postgres, &["springfield"]).await;
+    first_imports_by_all_histories(common::postgres, &["springfield", "shelbyville"]).await;
+}
+
+/// PostgreSQL gives ids to everybody: those of a source need not follow each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_refer_to_the_right_ones_though_others_take_ids_meanwhile() {
+    let database = ThrowawayPostgres::database();
+    let mut scene = Scene::new(common::on(database.url()).await).await;
+    scene.turn_to("springfield").await;
+    let changes = in_order();
+    let done = Arc::new(AtomicBool::new(false));
+    let (url, is_done) = (database.url().to_owned(), Arc::clone(&done));
+    let other = std::thread::spawn(move || {
+        let mut other = PgConnection::establish(&url).unwrap();
+        while !is_done.load(Ordering::Relaxed) {
+            other.batch_execute("SELECT nextval('users_id_seq'), nextval('classes_id_seq')").unwrap();
+        }
+    });
+    a_first_import_in_batches(&scene, &changes, &expected(&changes)).await;
+    done.store(true, Ordering::Relaxed);
+    other.join().unwrap();
+}
+
+/// Who may write to the tables need not be allowed to use their sequences.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_only_writes_to_the_tables_imports_a_large_source() {
+    let database = ThrowawayPostgres::database();
+    common::open(database.url()).await;
+    let role = format!("writer_to_{}", database.url().split("///").nth(1).unwrap().split('?').next().unwrap());
+    database.sql(&format!("CREATE ROLE {role} LOGIN"));
+    database.sql(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"));
+    let url = database.url().replace("user=postgres", &format!("user={role}"));
+    let scene = Scene::new(common::on(&url).await).await;
+    let changes = in_order();
+    a_first_import_in_batches(&scene, &changes, &expected(&changes)).await;
 }
 
 /// So much is there in the end that the indexes stay where they are.

@@ -444,19 +444,22 @@ impl Connection {
         self.batch("prepare", &sql)
     }
 
-    /// The part of a statement that stands for the texts of a JSON list: `IN` goes before it.
-    pub(crate) fn texts(&self) -> &'static str {
+    /// What a statement says after a column that is one of the texts of a JSON list.
+    ///
+    /// As an array: PostgreSQL can look each element of it up in an index. Without statistics it may prefer to compare every
+    /// record of the source with every row of a subquery.
+    pub(crate) fn in_texts(&self) -> &'static str {
         match self.engine() {
-            Engine::Sqlite => "(SELECT value FROM json_each(?))",
-            Engine::Postgres => "(SELECT jsonb_array_elements_text(?::jsonb))",
+            Engine::Sqlite => "IN (SELECT value FROM json_each(?))",
+            Engine::Postgres => "= ANY (ARRAY(SELECT jsonb_array_elements_text(?::jsonb)))",
         }
     }
 
-    /// The part of a statement that stands for the numbers of a JSON list: `IN` goes before it.
-    pub(crate) fn numbers(&self) -> &'static str {
+    /// What a statement says after a column that is one of the numbers of a JSON list.
+    pub(crate) fn in_numbers(&self) -> &'static str {
         match self.engine() {
-            Engine::Sqlite => "(SELECT value FROM json_each(?))",
-            Engine::Postgres => "(SELECT jsonb_array_elements_text(?::jsonb)::bigint)",
+            Engine::Sqlite => "IN (SELECT value FROM json_each(?))",
+            Engine::Postgres => "= ANY (ARRAY(SELECT jsonb_array_elements_text(?::jsonb)::bigint))",
         }
     }
 

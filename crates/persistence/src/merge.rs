@@ -537,9 +537,9 @@ impl Merge<'_> {
         if let Some(layout) = crate::staging::staged(self.staging, kind) {
             self.staging.index(layout.staging, "sourced_id")?;
             let sql = format!(
-                "SELECT sourced_id, ord FROM {} WHERE sourced_id IN {}",
+                "SELECT sourced_id, ord FROM {} WHERE sourced_id {}",
                 layout.staging,
-                self.staging.connection.texts()
+                self.staging.connection.in_texts()
             );
             self.connection().each("read staged records", &sql, &[Bind::text(&list)], |mut row| {
                 let ord = row.int(1).unwrap_or(0);
@@ -548,8 +548,8 @@ impl Merge<'_> {
             })?;
         }
         let sql = format!(
-            "SELECT ord, sourced_id, operation FROM {OPERATIONS} WHERE kind = ? AND sourced_id IN {} ORDER BY ord",
-            self.staging.connection.texts()
+            "SELECT ord, sourced_id, operation FROM {OPERATIONS} WHERE kind = ? AND sourced_id {} ORDER BY ord",
+            self.staging.connection.in_texts()
         );
         let mut nets: HashMap<SourcedId, Net> = HashMap::new();
         self.connection().each(
@@ -722,7 +722,7 @@ impl Merge<'_> {
             return Ok(());
         }
         let source = self.source.0;
-        let sql = format!("DELETE FROM user_roles WHERE user_id IN {}", self.connection().numbers());
+        let sql = format!("DELETE FROM user_roles WHERE user_id {}", self.connection().in_numbers());
         self.connection().execute("replace roles", &sql, &[Bind::owned(json(&users))])?;
         let from = self.connection().objects(&[
             ("user_id", Type::Int),

@@ -123,9 +123,9 @@ pub(crate) fn sourced_ids(
     internal_ids: &[i64],
 ) -> Result<Vec<SourcedId>, StoreError> {
     let sql = format!(
-        "SELECT sourced_id, id FROM {} WHERE +source_id = ? AND id IN {}",
+        "SELECT sourced_id, id FROM {} WHERE +source_id = ? AND id {}",
         layout(kind).table,
-        connection.numbers()
+        connection.in_numbers()
     );
     let mut found = Vec::with_capacity(internal_ids.len());
     let binds = [Bind::int(source.0), Bind::owned(json(&internal_ids))];
@@ -205,18 +205,18 @@ fn owned(
 ) -> Result<OwnedById, StoreError> {
     let mut owned = OwnedById::new();
     let ids = json(&ids);
-    let numbers = connection.numbers();
+    let in_numbers = connection.in_numbers();
     for child in layout.children {
         let owner = child.owner;
         let (columns, joins) = select_owned(child, links);
         let sql = format!(
-            "SELECT c.{owner}, {columns} FROM {} c{joins} WHERE c.{owner} IN {numbers} ORDER BY c.{owner}, c.position",
+            "SELECT c.{owner}, {columns} FROM {} c{joins} WHERE c.{owner} {in_numbers} ORDER BY c.{owner}, c.position",
             child.table
         );
         read_owned(connection, layout, child.link.field, &sql, &[Bind::text(&ids)], &mut owned)?;
     }
     let sql = format!(
-        "SELECT record_id, scheme, value FROM external_ids WHERE kind = ? AND record_id IN {numbers} ORDER BY record_id, scheme, value"
+        "SELECT record_id, scheme, value FROM external_ids WHERE kind = ? AND record_id {in_numbers} ORDER BY record_id, scheme, value"
     );
     read_external_ids(connection, &sql, &[Bind::text(layout.kind.as_str()), Bind::text(&ids)], &mut owned)?;
     Ok(owned)
@@ -302,9 +302,9 @@ pub(crate) fn stored(
     let layout = layout(kind);
     let (columns, joins) = select(connection, layout, Links::Sent);
     let sql = format!(
-        "SELECT {columns} FROM {} t{joins} WHERE t.source_id = ? AND t.sourced_id IN {}",
+        "SELECT {columns} FROM {} t{joins} WHERE t.source_id = ? AND t.sourced_id {}",
         layout.table,
-        connection.texts()
+        connection.in_texts()
     );
     load(connection, layout, Links::Sent, &sql, &[Bind::int(source.0), Bind::owned(json(&ids))])
 }
@@ -318,7 +318,7 @@ pub(crate) fn staged(staging: &mut Staging, kind: Kind, ids: &[SourcedId]) -> Re
     for name in crate::staging::staged_columns(layout).iter().skip(4) {
         columns += &format!(", s.{name}");
     }
-    let sql = format!("SELECT {columns} FROM {} s WHERE s.sourced_id IN {}", layout.staging, connection.texts());
+    let sql = format!("SELECT {columns} FROM {} s WHERE s.sourced_id {}", layout.staging, connection.in_texts());
     let heads = connection.rows("read staged records", &sql, &[Bind::owned(json(&ids))])?;
     if heads.is_empty() {
         return Ok(Vec::new());
@@ -330,18 +330,18 @@ pub(crate) fn staged(staging: &mut Staging, kind: Kind, ids: &[SourcedId]) -> Re
         staging.index(child.staging, "ord")?;
         let columns: String = child.columns.iter().map(|column| format!("c.{}, ", column.name)).collect();
         let sql = format!(
-            "SELECT c.ord, {columns}c.{}_ref FROM {} c WHERE c.ord IN {} ORDER BY c.ord, c.position",
+            "SELECT c.ord, {columns}c.{}_ref FROM {} c WHERE c.ord {} ORDER BY c.ord, c.position",
             child.link.stem,
             child.staging,
-            staging.connection.numbers()
+            staging.connection.in_numbers()
         );
         read_owned(&mut staging.connection, layout, child.link.field, &sql, &[Bind::text(&ordinals)], &mut owned)?;
     }
     if staging.has(EXTERNAL_IDS) {
         staging.index(EXTERNAL_IDS, "ord")?;
         let sql = format!(
-            "SELECT ord, scheme, value FROM {EXTERNAL_IDS} WHERE ord IN {} ORDER BY ord, scheme, value",
-            staging.connection.numbers()
+            "SELECT ord, scheme, value FROM {EXTERNAL_IDS} WHERE ord {} ORDER BY ord, scheme, value",
+            staging.connection.in_numbers()
         );
         read_external_ids(&mut staging.connection, &sql, &[Bind::text(&ordinals)], &mut owned)?;
     }
@@ -369,7 +369,7 @@ pub(crate) fn stored_holders(
     field: RefField,
     targets: &[SourcedId],
 ) -> Result<Vec<ChildKey>, StoreError> {
-    let texts = connection.texts();
+    let in_texts = connection.in_texts();
     let list = json(&targets);
     let source_bind = || Bind::int(source.0);
     let (sql, binds) = match place(field) {
@@ -377,7 +377,7 @@ pub(crate) fn stored_holders(
             let (table, stem, target) = (layout.table, link.stem, link.target());
             let attached = format!(
                 "SELECT t.sourced_id, l.sourced_id, t.delete_reason FROM {target} l JOIN {table} t ON t.{stem}_id = l.id \
-                 WHERE l.source_id = ? AND l.sourced_id IN {texts}"
+                 WHERE l.source_id = ? AND l.sourced_id {in_texts}"
             );
             let mut binds = vec![source_bind(), Bind::text(&list)];
             if link.required() {
@@ -386,7 +386,7 @@ pub(crate) fn stored_holders(
                 binds.extend([source_bind(), Bind::text(&list)]);
                 let dangling = format!(
                     "SELECT t.sourced_id, t.{stem}_ref, t.delete_reason FROM {table} t WHERE t.source_id = ? \
-                     AND t.{stem}_id IS NULL AND t.{stem}_ref IS NOT NULL AND t.{stem}_ref IN {texts}"
+                     AND t.{stem}_id IS NULL AND t.{stem}_ref IS NOT NULL AND t.{stem}_ref {in_texts}"
                 );
                 (format!("{attached} UNION ALL {dangling}"), binds)
             }
@@ -396,15 +396,15 @@ pub(crate) fn stored_holders(
             let holder = layout.table;
             let sql = format!(
                 "SELECT t.sourced_id, l.sourced_id, t.delete_reason FROM {target} l JOIN {table} c ON c.{stem}_id = l.id \
-                 JOIN {holder} t ON t.id = c.{owner} WHERE l.source_id = ? AND l.sourced_id IN {texts} \
+                 JOIN {holder} t ON t.id = c.{owner} WHERE l.source_id = ? AND l.sourced_id {in_texts} \
                  UNION SELECT t.sourced_id, c.{stem}_ref, t.delete_reason FROM {table} c JOIN {holder} t ON t.id = c.{owner} \
-                 WHERE t.source_id = ? AND c.{stem}_id IS NULL AND c.{stem}_ref IS NOT NULL AND c.{stem}_ref IN {texts}"
+                 WHERE t.source_id = ? AND c.{stem}_id IS NULL AND c.{stem}_ref IS NOT NULL AND c.{stem}_ref {in_texts}"
             );
             (sql, vec![source_bind(), Bind::text(&list), source_bind(), Bind::text(&list)])
         }
         Place::Column(layout) => {
             let sql = format!(
-                "SELECT t.sourced_id, t.school_ref, t.delete_reason FROM {} t WHERE t.source_id = ? AND t.school_ref IN {texts}",
+                "SELECT t.sourced_id, t.school_ref, t.delete_reason FROM {} t WHERE t.source_id = ? AND t.school_ref {in_texts}",
                 layout.table
             );
             (sql, vec![source_bind(), Bind::text(&list)])
@@ -438,7 +438,7 @@ pub(crate) fn staged_holders(
         Place::Own(_, link) => {
             let column = format!("{}_ref", link.stem);
             (
-                format!("SELECT s.sourced_id, s.{column}, NULL FROM {} s WHERE s.{column} IN", layout.staging),
+                format!("SELECT s.sourced_id, s.{column}, NULL FROM {} s WHERE s.{column}", layout.staging),
                 (layout.staging, column),
             )
         }
@@ -447,19 +447,19 @@ pub(crate) fn staged_holders(
             staging.index(layout.staging, "ord")?;
             (
                 format!(
-                    "SELECT DISTINCT s.sourced_id, c.{column}, NULL FROM {} c JOIN {} s ON s.ord = c.ord WHERE c.{column} IN",
+                    "SELECT DISTINCT s.sourced_id, c.{column}, NULL FROM {} c JOIN {} s ON s.ord = c.ord WHERE c.{column}",
                     child.staging, layout.staging
                 ),
                 (child.staging, column),
             )
         }
         Place::Column(_) => (
-            format!("SELECT s.sourced_id, s.school_ref, NULL FROM {} s WHERE s.school_ref IN", layout.staging),
+            format!("SELECT s.sourced_id, s.school_ref, NULL FROM {} s WHERE s.school_ref", layout.staging),
             (layout.staging, "school_ref".to_owned()),
         ),
     };
     staging.index(indexed.0, &indexed.1)?;
-    let sql = format!("{sql} {}", staging.connection.texts());
+    let sql = format!("{sql} {}", staging.connection.in_texts());
     let mut holders = Vec::new();
     staging.connection.each("read what refers to a record", &sql, &[Bind::owned(json(&targets))], |row| {
         holders.push(child_key(field, row, true)?);
@@ -477,7 +477,7 @@ pub(crate) fn staged_ids(
     let Some(layout) = crate::staging::staged(staging, kind) else { return Ok(HashSet::new()) };
     staging.index(layout.staging, "sourced_id")?;
     let sql =
-        format!("SELECT s.sourced_id FROM {} s WHERE s.sourced_id IN {}", layout.staging, staging.connection.texts());
+        format!("SELECT s.sourced_id FROM {} s WHERE s.sourced_id {}", layout.staging, staging.connection.in_texts());
     let mut found = HashSet::new();
     staging.connection.each("read staged records", &sql, &[Bind::owned(json(&ids))], |mut row| {
         found.insert(sourced_id(kind, row.text(0), 0)?);

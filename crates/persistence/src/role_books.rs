@@ -23,7 +23,7 @@ pub(crate) fn of_users(
     users: &[SourcedId],
 ) -> Result<Vec<RoleBook>, StoreError> {
     let sql =
-        format!("SELECT user_ref, book FROM role_books WHERE source_id = ? AND user_ref IN {}", connection.texts());
+        format!("SELECT user_ref, book FROM role_books WHERE source_id = ? AND user_ref {}", connection.in_texts());
     let mut books = Vec::new();
     connection.each("read role books", &sql, &[Bind::int(source.0), Bind::owned(json(&users))], |mut row| {
         books.push(read(row.string(1))?);
@@ -73,9 +73,9 @@ pub(crate) fn holders(
 ) -> Result<Vec<(SourcedId, SourcedId)>, StoreError> {
     let sql = format!(
         "SELECT u.sourced_id, r.sourced_id FROM user_roles r {join} users u ON u.id = r.user_id \
-         WHERE r.sourced_id IN {texts} AND u.source_id = ? AND u.deleted_at_us IS NULL",
+         WHERE r.sourced_id {in_texts} AND u.source_id = ? AND u.deleted_at_us IS NULL",
         join = connection.ordered_join(),
-        texts = connection.texts(),
+        in_texts = connection.in_texts(),
     );
     let mut holders = Vec::new();
     let binds = [Bind::owned(json(&roles)), Bind::int(source.0)];
@@ -121,7 +121,7 @@ pub(crate) fn apply(staging: &mut Staging, source: SourceId) -> Result<(), Store
 
 fn write(connection: &mut Connection, source: SourceId, books: Vec<RoleBook>) -> Result<(), StoreError> {
     let users: Vec<_> = books.iter().map(|book| &book.user).collect();
-    let sql = format!("DELETE FROM role_books WHERE source_id = ? AND user_ref IN {}", connection.texts());
+    let sql = format!("DELETE FROM role_books WHERE source_id = ? AND user_ref {}", connection.in_texts());
     connection.execute("write role books", &sql, &[Bind::int(source.0), Bind::owned(json(&users))])?;
     let written: Vec<_> = books
         .into_iter()

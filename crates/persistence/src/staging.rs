@@ -266,16 +266,16 @@ impl Staging {
                 continue;
             }
             let ids = Bind::owned(json(&ids));
-            let texts = self.connection.texts();
+            let in_texts = self.connection.in_texts();
             if self.has(layout.staging) {
                 self.index(layout.staging, "sourced_id")?;
-                let sql = format!("DELETE FROM {} WHERE sourced_id IN {texts}", layout.staging);
+                let sql = format!("DELETE FROM {} WHERE sourced_id {in_texts}", layout.staging);
                 let rows = self.connection.execute("withdraw a staged record", &sql, std::slice::from_ref(&ids))?;
                 self.puts[layout.kind] -= rows as u64;
             }
             if self.has(OPERATIONS) {
                 self.index(OPERATIONS, "sourced_id")?;
-                let sql = format!("DELETE FROM {OPERATIONS} WHERE kind = ? AND sourced_id IN {texts}");
+                let sql = format!("DELETE FROM {OPERATIONS} WHERE kind = ? AND sourced_id {in_texts}");
                 let kind = Bind::text(layout.kind.as_str());
                 self.connection.execute("withdraw a staged record", &sql, &[kind, ids])?;
             }

@@ -1458,3 +1458,23 @@ async fn a_record_that_waits_is_not_brought_back_though_another_row_of_it_is_ref
     assert!(store.is_live(Kind::Demographics, "u"));
     assert!(is_stable(&store, &script).await);
 }
+
+#[tokio::test]
+async fn what_is_refused_with_a_record_is_reported_in_the_order_of_the_source() {
+    let store = MemoryStore::default();
+    let mut other = class("class", "school");
+    other.title = "Other".into();
+    let enrollments = (0..40_u64).map(|number| {
+        let sourced_id = format!("e{}", number * 17 % 40);
+        upsert_at(enrollment(&sourced_id, "class", "u"), None, 10 + number)
+    });
+    let mut items = vec![upsert(org("school")), upsert(user("u")), upsert(class("class", "school"))];
+    items.extend(enrollments);
+    items.push(upsert(other));
+    delta(&store, items).await;
+    let of_enrollments: Vec<_> = (store.rejects().iter())
+        .filter(|reject| reject.kind == Kind::Enrollments)
+        .map(|reject| reject.location.position.unwrap())
+        .collect();
+    assert_eq!(of_enrollments, (10..50).collect::<Vec<_>>());
+}

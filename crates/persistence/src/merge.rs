@@ -709,9 +709,10 @@ impl Merge<'_> {
         };
         let from = self.connection().objects(&[("holder", Type::Int), ("target", Type::Text)]);
         let join = self.connection().ordered_join();
+        // The plus keeps SQLite from going through everything that dangles for each of the links.
         let sql = format!(
             "UPDATE {table} AS t SET {stem}_id = l.id FROM {from} {join} {target} l ON l.source_id = {source} AND l.sourced_id = v.target \
-             WHERE t.{owner} = v.holder AND t.{stem}_ref = v.target AND t.{stem}_id IS NULL"
+             WHERE t.{owner} = v.holder AND t.{stem}_ref = v.target AND +t.{stem}_id IS NULL"
         );
         self.connection().execute("attach references", &sql, &[Bind::owned(json(&links))])?;
         Ok(())

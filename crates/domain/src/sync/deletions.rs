@@ -262,7 +262,11 @@ impl Session<'_> {
         let kind = field.holder();
         self.load_for(kind).await?;
         self.flush().await?;
-        let children = self.store.holders(self.source, self.run, field, parents).await?;
+        let mut children = self.store.holders(self.source, self.run, field, parents).await?;
+        // What is refused is reported as it came, and not as a store has it.
+        children.sort_by_cached_key(|child| {
+            (self.entry(kind, &child.sourced_id).and_then(Entry::position), child.sourced_id.clone())
+        });
         let accepted: Vec<_> = children
             .iter()
             .filter(|child| self.flags(kind, &child.sourced_id) & (flag::SEEN | flag::REVIVED) != 0)

@@ -385,9 +385,14 @@ impl Session<'_> {
                 let staged: Vec<_> =
                     holders.into_iter().filter(|holder| holder.staged).map(|holder| holder.sourced_id).collect();
                 let known = self.fetch(holder_kind, staged.iter()).await?;
-                for (holder_id, fetched) in known {
+                let mut known: Vec<_> = known
+                    .into_iter()
+                    .map(|(id, fetched)| (self.entry(holder_kind, &id).and_then(Entry::position), id, fetched))
+                    .collect();
+                // As they came, and not as a map has them.
+                known.sort_unstable_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+                for (position, holder_id, fetched) in known {
                     let Some(record) = fetched.staged.clone() else { continue };
-                    let position = self.entry(holder_kind, &holder_id).and_then(Entry::position);
                     let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
                     let entry = self.entry_mut(holder_kind, &holder_id);

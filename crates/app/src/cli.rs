@@ -286,7 +286,7 @@ pub(crate) enum Runs {
         limit: u32,
     },
     /// Show what a run did
-    #[command(after_help = "Examples:\n  rollcall runs show latest\n  rollcall runs show 0199f3c2 --output json")]
+    #[command(after_help = "Examples:\n  rollcall runs show latest\n  rollcall runs show 0199f3c2-7d1e --output json")]
     Show {
         /// The run: its id, the beginning of its id, or `latest`
         id: String,
@@ -295,7 +295,7 @@ pub(crate) enum Runs {
     #[command(after_help = "\
 Examples:
   rollcall runs rejects latest --summary
-  rollcall runs rejects 0199f3c2 --format csv > rejects.csv")]
+  rollcall runs rejects 0199f3c2-7d1e --format csv > rejects.csv")]
     Rejects {
         /// The run: its id, the beginning of its id, or `latest`
         id: String,

@@ -554,7 +554,7 @@ pub(crate) fn pending(
                 .text(1)
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .ok_or(StoreError::Inconsistent { table: "pending_records", column: "record", row: 0 })?;
-            let fingerprint = fingerprint("pending_records", &mut row, 2, 0)?;
+            let fingerprint = fingerprint("pending_records", &row, 2, 0)?;
             page.push(PendingRecord { record, fingerprint, modified_ms: row.int(3) });
             Ok(())
         })?;

@@ -304,7 +304,7 @@ impl Staging {
                 self.puts[layout.kind] += 1;
                 batch.put(ord, record, fingerprint, modified_ms);
                 for _ in 0..links {
-                    batch.records.push(Bind::Int(ordinals.as_mut().and_then(|ordinals| ordinals.next()).flatten()));
+                    batch.records.push(Bind::Int(ordinals.as_mut().and_then(Iterator::next).flatten()));
                 }
             }
             drop(ordinals);

@@ -21,7 +21,7 @@ use super::survey::{self, Survey};
 use crate::config::CsvConfig;
 use crate::error::CsvError;
 
-/// How many batches may wait for the sync. One is being filled, one is being taken; the rest evens out.
+/// How many batches may wait for the sync, which takes none while it reads what the store knows of their kind.
 const WAITING_BATCHES: usize = 16;
 
 /// How the note of a run begins for which a drop folder had no package.

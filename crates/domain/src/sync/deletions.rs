@@ -296,7 +296,8 @@ impl Session<'_> {
                 let Some(record) = fetched.staged.as_ref().or(stored).cloned() else { continue };
                 stays = entry.was_live() && stored.is_some_and(|stored| self.has_all_it_requires(stored));
                 self.take_back(kind, &child.sourced_id, Some(fetched));
-                self.refuse_for_reference(record, entry.position(), field);
+                let upsert = self.taken_back(record, entry.position());
+                self.refuse_for_reference(&upsert, field, &child.target, false);
             }
             if stays {
                 continue;

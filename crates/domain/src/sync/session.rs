@@ -25,8 +25,8 @@ use crate::ports::{
 use crate::report::WarningGroup;
 use crate::vocabulary::{EnrollmentRole, OrgType, SessionType};
 use crate::{
-    Code, Counts, ENCODING_VERSION, Encoder, Finding, Fingerprint, Kind, Location, PendingRecord, PerKind, Record,
-    RefField, Reject, RunId, Severity, SourceId, SourcedId, Warning, validate,
+    Code, Counts, ENCODING_VERSION, Encoder, Finding, Kind, Location, PendingRecord, PerKind, Record, RefField, Reject,
+    RunId, Severity, SourceId, SourcedId, Warning, validate,
 };
 
 /// How many changes are handed to the store at a time.
@@ -1146,10 +1146,4 @@ fn school_finding(stated: bool) -> Finding {
         "the enrollment names no school; its class's counts"
     };
     Finding::on(Code::ValueConflict, RefField::EnrollmentSchool.column(), message)
-}
-
-/// The fingerprint of a record that the run has put together itself.
-pub(super) fn fingerprint(record: &mut Record, scratch: &mut Encoder) -> Fingerprint {
-    record.normalise();
-    record.fingerprint(scratch)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::{Event, FETCH_BATCH, Session, as_json, fingerprint, touch};
+use super::session::{Event, FETCH_BATCH, Session, as_json, touch};
 use super::table::{Entry, flag};
 use super::{Failure, Totals};
 use crate::ports::{Coverage, EmptySnapshot, Fetched, PullSummary, Repeats, StagedChange, Upsert, UserHalf};
@@ -395,11 +395,9 @@ impl Session<'_> {
                     let Some(record) = fetched.staged.clone() else { continue };
                     let stays = fetched.stored.as_ref().is_some_and(|stored| stored.deleted.is_none());
                     self.take_back(holder_kind, &holder_id, Some(&fetched));
-                    let entry = self.entry_mut(holder_kind, &holder_id);
-                    entry.set(flag::WAITING);
-                    let modified_ms = entry.modified_ms();
-                    let location = self.location_of(holder_kind, position);
-                    self.later.early[holder_kind].push(Upsert::new(record, modified_ms, location, &mut self.scratch));
+                    self.entry_mut(holder_kind, &holder_id).set(flag::WAITING);
+                    let upsert = self.taken_back(record, position);
+                    self.later.early[holder_kind].push(upsert);
                     if !stays {
                         expelled.push((holder_kind, holder_id));
                     }
@@ -409,26 +407,29 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Where a record stood that the run accepted.
-    fn location_of(&self, kind: Kind, position: Option<u64>) -> Location {
-        let place = self.facts.places[kind].clone().unwrap_or_else(|| Arc::from("an earlier run"));
-        Location { position, ..Location::whole(&place) }
+    /// A record that the run accepted and has taken back, as it came.
+    pub(super) fn taken_back(&mut self, record: Record, position: Option<u64>) -> Upsert {
+        let place = self.facts.places[record.kind()].clone().unwrap_or_else(|| Arc::from("an earlier run"));
+        let location = Location { position, ..Location::whole(&place) };
+        let modified_ms = self.entry(record.kind(), record.sourced_id()).and_then(Entry::modified_ms);
+        Upsert::new(record, modified_ms, location, &mut self.scratch)
     }
 
-    /// Refuses a record of this run whose required reference fell away after it was accepted.
-    pub(super) fn refuse_for_reference(&mut self, mut record: Record, position: Option<u64>, field: RefField) {
-        let location = self.location_of(record.kind(), position);
-        let mut target = None;
-        record.each_reference(|reference| {
-            if reference.field == field {
-                target = Some(reference.target.clone());
-            }
-        });
-        let finding = missing_finding(field, target.as_ref(), false);
-        let fingerprint = fingerprint(&mut record, &mut self.scratch);
-        let modified_ms = self.entry(record.kind(), record.sourced_id()).and_then(Entry::modified_ms);
-        let pending = PendingRecord { record: record.clone(), fingerprint, modified_ms };
-        self.reject_record(&record, location, vec![finding], Some(pending));
+    /// Refuses a record whose required reference is not there, and keeps it for when that arrives.
+    pub(super) fn refuse_for_reference(
+        &mut self,
+        upsert: &Upsert,
+        field: RefField,
+        target: &SourcedId,
+        rejected: bool,
+    ) {
+        let pending = PendingRecord {
+            record: upsert.record().clone(),
+            fingerprint: upsert.fingerprint(),
+            modified_ms: upsert.modified_ms,
+        };
+        let finding = missing_finding(field, target, rejected);
+        self.reject_record(upsert.record(), upsert.location.clone(), vec![finding], Some(pending));
     }
 
     /// Sends a record the way that it would have gone on arrival. It is counted as received already.
@@ -455,16 +456,9 @@ impl Session<'_> {
                     self.accept(upsert);
                     continue;
                 };
-                let pending = PendingRecord {
-                    record: upsert.record().clone(),
-                    fingerprint: upsert.fingerprint(),
-                    modified_ms: upsert.modified_ms,
-                };
-                let location = upsert.location.clone();
-                let finding = missing_finding(field, Some(&target), rejected);
                 let id = upsert.record().sourced_id();
                 self.entry_mut(kind, id).clear(flag::WAITING);
-                self.reject_record(upsert.record(), location, vec![finding], Some(pending));
+                self.refuse_for_reference(&upsert, field, &target, rejected);
                 let entry = self.entry_mut(kind, id);
                 if entry.has(flag::REFERENCED) && !entry.was_live() {
                     // An earlier state of it was accepted.
@@ -646,20 +640,19 @@ fn merge_roles(first: Record, rows: &[Upsert]) -> Option<Record> {
     Some(Record::Users(user))
 }
 
-fn missing_finding(field: RefField, target: Option<&SourcedId>, rejected: bool) -> Finding {
+fn missing_finding(field: RefField, target: &SourcedId, rejected: bool) -> Finding {
     let kind = field.target().singular();
-    let target = target.map(|id| format!(" `{id}`")).unwrap_or_default();
     if rejected {
         Finding::on(
             Code::RefRejected,
             field.column(),
-            format!("the {kind}{target} was itself refused in this run; correct that one first"),
+            format!("the {kind} `{target}` was itself refused in this run; correct that one first"),
         )
     } else {
         Finding::on(
             Code::RefMissing,
             field.column(),
-            format!("the {kind}{target} is not in the roster; send it, or correct the id"),
+            format!("the {kind} `{target}` is not in the roster; send it, or correct the id"),
         )
     }
 }

@@ -100,11 +100,11 @@ impl Book {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         let number = row.int(0).unwrap_or(0);
         let bad = |column| StoreError::Inconsistent { table: "runs", column, row: number };
-        let id = row.string(1).and_then(|text| text.parse().ok()).map(RunId).ok_or_else(|| bad("run_id"))?;
+        let id = row.text(1).and_then(|text| text.parse().ok()).map(RunId).ok_or_else(|| bad("run_id"))?;
         let source = SourceId(row.int(2).unwrap_or(0));
         let name = row.string(3).unwrap_or_default();
-        let status = row.string(4).as_deref().and_then(RunStatus::from_token).ok_or_else(|| bad("status"))?;
-        let mut report = match row.string(7) {
+        let status = row.text(4).as_deref().and_then(RunStatus::from_token).ok_or_else(|| bad("status"))?;
+        let mut report = match row.text(7) {
             None => RunReport::begun(id, &name),
             Some(text) => serde_json::from_str(&text).map_err(|_| bad("report"))?,
         };
@@ -213,14 +213,14 @@ pub(crate) fn run_rejects(
             let bad = |column| StoreError::Inconsistent { table: "rejects", column, row: number };
             page.push(RejectRow {
                 number,
-                kind: row.string(1).and_then(|text| text.parse().ok()).ok_or_else(|| bad("kind"))?,
+                kind: row.text(1).and_then(|text| text.parse().ok()).ok_or_else(|| bad("kind"))?,
                 sourced_id: row.text(2).and_then(|text| SourcedId::try_from(text).ok()),
                 location: row.string(3).unwrap_or_default(),
                 findings: row
-                    .string(4)
+                    .text(4)
                     .and_then(|text| serde_json::from_str(&text).ok())
                     .ok_or_else(|| bad("findings"))?,
-                record: row.string(5).map(|text| serde_json::from_str(&text)).transpose().map_err(|_| bad("record"))?,
+                record: row.text(5).map(|text| serde_json::from_str(&text)).transpose().map_err(|_| bad("record"))?,
             });
             Ok(())
         })?;
@@ -245,7 +245,7 @@ fn plan(mut row: Row) -> Result<Plan, StoreError> {
     let bad = |column| StoreError::Inconsistent { table: "plans", column, row: 0 };
     Ok(Plan {
         encoding: row.int(0).and_then(|version| i16::try_from(version).ok()).unwrap_or(0),
-        commit: row.string(1).and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| bad("plan"))?,
+        commit: row.text(1).and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| bad("plan"))?,
         lapsed: row.int(2) == Some(1),
     })
 }
@@ -260,7 +260,7 @@ pub(crate) fn plan_runs(connection: &mut Connection, source: Option<SourceId>) -
     let of = source.map_or_else(String::new, |source| format!(" WHERE p.source_id = {}", source.0));
     let sql = format!("SELECT r.run_id FROM plans p JOIN runs r ON r.id = p.run_id{of}");
     let rows = connection.rows("list the plans", &sql, &[])?;
-    Ok(rows.into_iter().filter_map(|mut row| row.string(0)?.parse().ok().map(RunId)).collect())
+    Ok(rows.into_iter().filter_map(|mut row| row.text(0)?.parse().ok().map(RunId)).collect())
 }
 
 /// Ends the held runs of a source's plans, but for one run's.

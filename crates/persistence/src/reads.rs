@@ -8,7 +8,7 @@ use rollcall_domain::ports::{
     ChangeEntry, ChangeKind, ChildKey, DanglingLink, DeleteReason, Fetched, StoreError, StoredFingerprint, StoredRecord,
 };
 use rollcall_domain::{
-    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId,
+    ENCODING_VERSION, Fingerprint, Kind, PendingRecord, Record, RefField, RunId, SourceId, SourcedId, Text,
 };
 
 use crate::connection::{Bind, Connection, Engine, Row, Work};
@@ -667,7 +667,7 @@ struct Block {
     at: Timestamp,
 }
 
-fn run_id(text: Option<String>) -> Result<RunId, StoreError> {
+fn run_id(text: Option<Text>) -> Result<RunId, StoreError> {
     text.and_then(|text| text.parse().ok()).map(RunId).ok_or(StoreError::Inconsistent {
         table: "runs",
         column: "run_id",
@@ -679,7 +679,7 @@ pub(crate) fn instant(us: Option<i64>, table: &'static str, column: &'static str
     us.and_then(|us| Timestamp::from_microsecond(us).ok()).ok_or(StoreError::Inconsistent { table, column, row: 0 })
 }
 
-fn kind_of(text: Option<String>, table: &'static str) -> Result<Kind, StoreError> {
+fn kind_of(text: Option<Text>, table: &'static str) -> Result<Kind, StoreError> {
     text.and_then(|text| text.parse().ok()).ok_or(StoreError::Inconsistent { table, column: "kind", row: 0 })
 }
 
@@ -713,11 +713,11 @@ pub(crate) fn changes(
     let mut blocks = Vec::new();
     connection.each("read the creations", &sql, &[Bind::int(source.0), Bind::int(after)], |mut row| {
         blocks.push(Block {
-            kind: kind_of(row.string(0), "creations")?,
+            kind: kind_of(row.text(0), "creations")?,
             first_id: row.int(1).unwrap_or(0),
             last_id: row.int(2).unwrap_or(0),
             first_sequence: row.int(3).unwrap_or(0),
-            run: run_id(row.string(4))?,
+            run: run_id(row.text(4))?,
             at: instant(row.int(5), "creations", "at_us")?,
         });
         Ok(())
@@ -754,7 +754,7 @@ fn rest_of_feed(
         let mut page = Vec::new();
         let binds = [Bind::int(source.0), Bind::int(*after), Bind::int(before)];
         connection.each("read the change feed", &sql, &binds, |mut row| {
-            let kind = kind_of(row.string(3), "changes")?;
+            let kind = kind_of(row.text(3), "changes")?;
             let change = row.text(6).as_deref().and_then(ChangeKind::from_token).ok_or(StoreError::Inconsistent {
                 table: "changes",
                 column: "change",
@@ -762,7 +762,7 @@ fn rest_of_feed(
             })?;
             page.push(ChangeEntry {
                 sequence: row.int(0).unwrap_or(0),
-                run: run_id(row.string(1))?,
+                run: run_id(row.text(1))?,
                 at: instant(row.int(2), "changes", "at_us")?,
                 kind,
                 internal_id: row.int(4).unwrap_or(0),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use rollcall_domain::ports::{RoleBook, StoreError};
-use rollcall_domain::{Kind, SourceId, SourcedId};
+use rollcall_domain::{Kind, SourceId, SourcedId, Text};
 use serde::Serialize;
 
 use crate::connection::{Bind, Connection};
@@ -26,7 +26,7 @@ pub(crate) fn of_users(
         format!("SELECT user_ref, book FROM role_books WHERE source_id = ? AND user_ref {}", connection.in_texts());
     let mut books = Vec::new();
     connection.each("read role books", &sql, &[Bind::int(source.0), Bind::owned(json(&users))], |mut row| {
-        books.push(read(row.string(1))?);
+        books.push(read(row.text(1))?);
         Ok(())
     })?;
     Ok(books)
@@ -47,7 +47,7 @@ pub(crate) fn waiting(
         let binds = [Bind::int(source.0), Bind::owned(after.clone())];
         connection.each("read role books", &sql, &binds, |mut row| {
             after = row.string(0).unwrap_or_default();
-            page.push(read(row.string(1))?);
+            page.push(read(row.text(1))?);
             Ok(())
         })?;
         if page.is_empty() || !sink(page) {
@@ -56,7 +56,7 @@ pub(crate) fn waiting(
     }
 }
 
-fn read(book: Option<String>) -> Result<RoleBook, StoreError> {
+fn read(book: Option<Text>) -> Result<RoleBook, StoreError> {
     book.and_then(|book| serde_json::from_str(&book).ok()).ok_or(StoreError::Inconsistent {
         table: "role_books",
         column: "book",
@@ -106,7 +106,7 @@ pub(crate) fn apply(staging: &mut Staging, source: SourceId) -> Result<(), Store
         let mut books: HashMap<SourcedId, RoleBook> = HashMap::new();
         staging.connection.each("read staged operations", &sql, &[Bind::int(after)], |mut row| {
             after = row.int(0).unwrap_or(after);
-            match row.string(1).and_then(|text| serde_json::from_str(&text).ok()) {
+            match row.text(1).and_then(|text| serde_json::from_str(&text).ok()) {
                 Some(Operation::Book(book)) => drop(books.insert(book.user.clone(), book)),
                 _ => return Err(StoreError::Inconsistent { table: OPERATIONS, column: "operation", row: after }),
             }

@@ -127,7 +127,7 @@ impl Staging {
         if present.contains(EXTERNAL_IDS) {
             let sql = format!("SELECT DISTINCT kind FROM {EXTERNAL_IDS}");
             for mut row in staging.connection.rows("count what is staged", &sql, &[])? {
-                if let Some(kind) = row.string(0).and_then(|kind| kind.parse::<Kind>().ok()) {
+                if let Some(kind) = row.text(0).and_then(|kind| kind.parse::<Kind>().ok()) {
                     staging.external_ids[kind] = true;
                 }
             }

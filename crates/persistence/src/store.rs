@@ -540,7 +540,7 @@ impl Inner {
             Engine::Sqlite => connection.first("see how the file is kept", "PRAGMA main.journal_mode", &[])?,
             Engine::Postgres => None,
         };
-        let can_be_read = mode.is_none_or(|mut mode| mode.string(0).is_some_and(|mode| mode == "wal"));
+        let can_be_read = mode.is_none_or(|mut mode| mode.text(0).is_some_and(|mode| mode == "wal"));
         if can_be_read && let Ok(connection) = self.take() {
             merge.ahead = Ahead::on(connection, merge.source);
         }

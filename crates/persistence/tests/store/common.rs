@@ -50,3 +50,11 @@ pub(crate) async fn on(url: &str) -> Fixture {
 pub(crate) async fn open(url: &str) -> Database {
     Database::open(&SecretString::from(url), OpenOptions::default()).await.unwrap()
 }
+
+/// Makes a role that may connect to a database and has no rights in it: its name, which begins like this, and its URL.
+pub(crate) fn role(database: &ThrowawayPostgres, begin: &str) -> (String, String) {
+    let role = format!("{begin}_{}", database.url().split("///").nth(1).unwrap().split('?').next().unwrap());
+    database.sql(&format!("CREATE ROLE {role} LOGIN"));
+    let url = database.url().replace("user=postgres", &format!("user={role}"));
+    (role, url)
+}

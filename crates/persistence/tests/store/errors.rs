@@ -67,9 +67,7 @@ async fn each_trouble_with_postgresql_has_its_sentence() {
 #[tokio::test]
 async fn a_role_that_may_not_create_tables_is_told_so() {
     let database = ThrowawayPostgres::database();
-    let role = format!("reader_of_{}", database.url().split("///").nth(1).unwrap().split('?').next().unwrap());
-    database.sql(&format!("CREATE ROLE {role} LOGIN"));
-    let url = database.url().replace("user=postgres", &format!("user={role}"));
+    let (role, url) = crate::common::role(&database, "reader_of");
     assert!(matches!(refused(&url, Access::Write).await, StoreError::Denied { .. }));
     crate::common::open(database.url()).await;
     database.sql(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"));
